@@ -1,0 +1,30 @@
+namespace Glip.Managed;
+
+/// <summary>How a detector is set up. Fixed for its life.</summary>
+public sealed record GlipOptions
+{
+    /// <summary>Instruction set by name (<c>auto, scalar, vector, v128, avx2, avx512, neon</c>). A set that this machine lacks is an error, never replaced silently.</summary>
+    public string Isa { get; init; } = "auto";
+
+    /// <summary>Threads that one call may use, the caller's included; 1 starts no thread; 0 means one a processor.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>Limit on activation memory of one call, in bytes. A picture that needs more is refused before any work.</summary>
+    public long MaxWorkspaceBytes { get; init; } = long.MaxValue;
+}
+
+/// <summary>How one call detects.</summary>
+public sealed record DetectOptions
+{
+    /// <summary>Lowest score to report, 0…1 (strictly above); null takes the model's default.</summary>
+    public float? Threshold { get; init; }
+
+    /// <summary>Length that the shorter side is resized to; 0 keeps the size; null takes the model's default.</summary>
+    public int? MinSize { get; init; }
+
+    /// <summary>Cap on the longer side after resizing; 0 for none; null takes the model's default.</summary>
+    public int? MaxSize { get; init; }
+
+    /// <summary>True to report each token's probability (<see cref="Detection.TokenScores"/>).</summary>
+    public bool TokenScores { get; init; }
+}

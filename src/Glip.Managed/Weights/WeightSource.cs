@@ -1,0 +1,37 @@
+using Glip.Managed.Model;
+
+namespace Glip.Managed.Weights;
+
+/// <summary>
+/// Where a model's configuration, vocabulary and tensors come from: a model file (safetensors) or a formula
+/// (procedural test weights). Reading tensors is thread-safe.
+/// </summary>
+public abstract class WeightSource : IDisposable
+{
+    /// <summary>What messages call this source: a path, or <c>procedural:glip-t:77</c>.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>The model's sizes and defaults.</summary>
+    public abstract GlipConfig Config { get; }
+
+    /// <summary>The WordPiece vocabulary: line i is token i, as UTF-8 text with one token a line.</summary>
+    public abstract ReadOnlyMemory<byte> Vocabulary { get; }
+
+    /// <summary>Names of all stored tensors.</summary>
+    public abstract IReadOnlyCollection<string> TensorNames { get; }
+
+    /// <summary>Finds a tensor. Its bytes stay valid until this source is disposed.</summary>
+    public abstract bool TryGetTensor(string name, out WeightTensor tensor);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Releases what the source holds (a mapped file, say).</summary>
+    protected virtual void Dispose(bool disposing)
+    {
+    }
+}
