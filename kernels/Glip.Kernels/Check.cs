@@ -1,0 +1,38 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+
+namespace Glip.Kernels;
+
+/// <summary>Argument checks at kernels' public doors. Every throw stands here, so that checked methods stay small.</summary>
+internal static class Check
+{
+    /// <summary>Demands at least <paramref name="needed"/> elements.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Length(ReadOnlySpan<float> span, long needed, string name)
+    {
+        if (span.Length < needed)
+            TooShort(name, needed, span.Length);
+    }
+
+    /// <summary>Demands that a packed matrix has the width of this instruction set's tile, and the depth of its input.</summary>
+    public static void Packed(KernelContext context, PackedMatrix matrix, int depth, string name)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        ArgumentNullException.ThrowIfNull(matrix, name);
+        if (matrix.PanelWidth != GemmTable.PanelWidth(context.Isa))
+            throw new ArgumentException($"{name} was packed {matrix.PanelWidth} wide, {context.Isa.Name()} needs {GemmTable.PanelWidth(context.Isa)}", name);
+        if (matrix.Depth != depth)
+            throw new ArgumentException($"{name} has depth {matrix.Depth}, its input has {depth} values", name);
+    }
+
+    /// <summary>Demands a condition between arguments.</summary>
+    public static void That([DoesNotReturnIf(false)] bool condition, string message, string name)
+    {
+        if (!condition)
+            throw new ArgumentException(message, name);
+    }
+
+    [DoesNotReturn]
+    private static void TooShort(string name, long needed, int found) =>
+        throw new ArgumentException($"{name} needs {needed} elements, has {found}", name);
+}

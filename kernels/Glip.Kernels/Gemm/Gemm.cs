@@ -1,0 +1,175 @@
+using System.Runtime.CompilerServices;
+
+namespace Glip.Kernels;
+
+/// <summary>What follows a product element by element.</summary>
+public enum Activation
+{
+    /// <summary>Nothing.</summary>
+    None,
+
+    /// <summary>max(x, 0).</summary>
+    Relu,
+
+    /// <summary>x · Φ(x), exact (erf form).</summary>
+    Gelu,
+}
+
+/// <summary>Fully connected layers: dense matrix products with packed weights.</summary>
+public static unsafe class Gemm
+{
+    /// <summary><c>y = clamp(activation(clamp(x·Wᵀ + b)))</c>, then <c>+ residual</c>.</summary>
+    /// <param name="context">Instruction set and workers.</param>
+    /// <param name="x">[rows, K], row-major.</param>
+    /// <param name="rows">M.</param>
+    /// <param name="weight">[N, K] with bias, packed for this instruction set.</param>
+    /// <param name="y">[rows, N]. Must not overlap <paramref name="x"/>.</param>
+    /// <param name="activation">Applied to each element.</param>
+    /// <param name="clamp">Elements are kept within ± this before and after the activation.</param>
+    /// <param name="residual">[rows, N] with the stride of y, added last, or empty; may be <paramref name="y"/> itself.</param>
+    /// <param name="xStride">Floats from one row of x to the next; 0 for K.</param>
+    /// <param name="yStride">Floats from one row of y to the next; 0 for N.</param>
+    public static void Linear(
+        KernelContext context, ReadOnlySpan<float> x, int rows, PackedMatrix weight, Span<float> y,
+        Activation activation = Activation.None, float clamp = float.PositiveInfinity, ReadOnlySpan<float> residual = default,
+        int xStride = 0, int yStride = 0)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        Check.Packed(context, weight, weight.Depth, nameof(weight));
+        Linear(context, x, rows, weight.View, y, activation, clamp, residual, xStride, yStride);
+    }
+
+    /// <summary>Floats of pack memory that <see cref="LinearUnpacked"/> needs for an N×K right side.</summary>
+    public static int PackFloats(KernelContext context, int columns, int depth)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        return checked(PackedMatrix.PaddedColumns(columns, GemmTable.PanelWidth(context.Isa)) * (depth + 1));
+    }
+
+    /// <summary><c>y = clamp(x·Wᵀ + b)</c> with a right side that is known only at run time; it is packed into the caller's memory first.</summary>
+    /// <param name="context">Instruction set and workers.</param>
+    /// <param name="x">[rows, K].</param>
+    /// <param name="rows">M.</param>
+    /// <param name="weight">[N, K].</param>
+    /// <param name="bias">[N].</param>
+    /// <param name="pack"><see cref="PackFloats"/> values, overwritten.</param>
+    /// <param name="y">[rows, N].</param>
+    /// <param name="clamp">Results are kept within ± this.</param>
+    public static void LinearUnpacked(
+        KernelContext context, ReadOnlySpan<float> x, int rows, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> pack, Span<float> y,
+        float clamp = float.PositiveInfinity)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        int columns = bias.Length, depth = weight.Length / Math.Max(columns, 1);
+        Check.Length(pack, PackFloats(context, columns, depth), nameof(pack));
+        fixed (float* pw = weight)
+        fixed (float* pb = bias)
+        fixed (float* pp = pack)
+        {
+            int width = GemmTable.PanelWidth(context.Isa), padded = PackedMatrix.PaddedColumns(columns, width);
+            if (!context.IsPlanning)
+            {
+                new ReadOnlySpan<float>(pb, columns).CopyTo(new Span<float>(pp, columns));
+                new Span<float>(pp + columns, padded - columns).Clear();
+                Packing.FromRows(pw, depth, columns, depth, pp + padded, width);
+            }
+
+            Linear(context, x, rows, new PackedView(pp + padded, pp, columns, depth, width), y, Activation.None, clamp, default, 0, 0);
+        }
+    }
+
+    private static void Linear(
+        KernelContext context, ReadOnlySpan<float> x, int rows, PackedView weight, Span<float> y, Activation activation, float clamp,
+        ReadOnlySpan<float> residual, int xStride, int yStride)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        xStride = xStride == 0 ? weight.Depth : xStride;
+        yStride = yStride == 0 ? weight.Columns : yStride;
+        if (rows == 0)
+            return;
+        Check.That(xStride >= weight.Depth, $"{xStride} is shorter than a row of {weight.Depth}", nameof(xStride));
+        Check.That(yStride >= weight.Columns, $"{yStride} is shorter than a row of {weight.Columns}", nameof(yStride));
+        Check.Length(x, ((rows - 1L) * xStride) + weight.Depth, nameof(x));
+        Check.Length(y, ((rows - 1L) * yStride) + weight.Columns, nameof(y));
+        if (!residual.IsEmpty)
+            Check.Length(residual, ((rows - 1L) * yStride) + weight.Columns, nameof(residual));
+        fixed (float* px = x)
+        fixed (float* py = y)
+        fixed (float* pr = residual)
+        {
+            var job = new LinearJob(px, xStride, rows, weight, py, yStride, activation, clamp, pr, context.Workers);
+            context.Run(ref job, job.Parts, job.ScratchFloats);
+        }
+    }
+
+    private struct LinearJob : IKernelJob
+    {
+        // A part should be worth a worker's wake-up even in a small model.
+        private const int ColumnChunk = 256;
+
+        private readonly PackedView _weight;
+        private readonly float* _x;
+        private readonly float* _y;
+        private readonly float* _residual;
+        private readonly nint _xStride;
+        private readonly nint _yStride;
+        private readonly float _clamp;
+        private readonly int _rows;
+        private readonly int _blockRows;
+        private readonly int _columnChunk;
+        private readonly Activation _activation;
+
+        public LinearJob(
+            float* x, int xStride, int rows, PackedView weight, float* y, int yStride, Activation activation, float clamp, float* residual, int workers)
+        {
+            _x = x;
+            _xStride = xStride;
+            _y = y;
+            _yStride = yStride;
+            _residual = residual;
+            _weight = weight;
+            _rows = rows;
+            _activation = activation;
+            _clamp = clamp;
+            _blockRows = Math.Min(rows, GemmCore.BlockRows);
+            int blocks = (rows + _blockRows - 1) / _blockRows;
+
+            // Few rows cannot feed all workers: cut the columns too.
+            bool fewRows = blocks < 2 * workers && workers > 1;
+            int chunk = fewRows ? ColumnChunk : weight.PaddedColumns;
+            _columnChunk = Math.Min(weight.PaddedColumns, PackedMatrix.PaddedColumns(chunk, weight.PanelWidth));
+            int chunks = (weight.PaddedColumns + _columnChunk - 1) / _columnChunk;
+            Parts = blocks * chunks;
+            ScratchFloats = GemmCore.PanelFloats(_blockRows) + ((long)GemmCore.PaddedRows(_blockRows) * _columnChunk);
+        }
+
+        public int Parts { get; }
+
+        public long ScratchFloats { get; }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Run<TOps, TVec, TTile>(int part, float* scratch)
+            where TOps : struct, ISimd<TVec>
+            where TVec : unmanaged
+            where TTile : struct, IGemmMicroKernel
+        {
+            int chunks = (_weight.PaddedColumns + _columnChunk - 1) / _columnChunk;
+            int row0 = part / chunks * _blockRows, rows = Math.Min(_blockRows, _rows - row0);
+            int column0 = part % chunks * _columnChunk, columns = Math.Min(_columnChunk, _weight.PaddedColumns - column0);
+            float* c = scratch + GemmCore.PanelFloats(_blockRows);
+            var source = new DenseRows(_x, _xStride);
+            GemmCore.Multiply<DenseRows, TOps, TVec, TTile>(ref source, row0, rows, _weight, c, columns, scratch, column0, columns);
+            int wanted = Math.Min(columns, _weight.Columns - column0);
+            for (int i = 0; i < rows; i++)
+            {
+                nint to = ((row0 + i) * _yStride) + column0;
+                float* row = c + ((nint)i * columns);
+                Rows.Activate<TOps, TVec>(row, wanted, _activation, _clamp);
+                if (_residual is null)
+                    Rows.Copy<TOps, TVec>(row, _y + to, wanted);
+                else
+                    Rows.Add<TOps, TVec>(row, _residual + to, _y + to, wanted);
+            }
+        }
+    }
+}

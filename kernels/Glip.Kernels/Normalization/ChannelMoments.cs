@@ -1,0 +1,116 @@
+using System.Runtime.CompilerServices;
+
+namespace Glip.Kernels;
+
+/// <summary>
+/// Mean and squared deviations of each channel of a map, first by blocks of rows (each exact on its own, in two passes), then merged in
+/// double precision in a fixed order (Chan et al., 1979). Independent of the number of workers.
+/// </summary>
+public static unsafe class ChannelMoments
+{
+    /// <summary>Floats that the partial results of a [rows, channels] map take: per block of 96 rows, a mean and a sum of squared deviations a channel.</summary>
+    public static int PartialFloats(int rows, int channels) => checked((rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows * 2 * channels);
+
+    /// <summary>Computes the partial results of a map.</summary>
+    /// <param name="context">Instruction set and workers.</param>
+    /// <param name="x">[rows, channels].</param>
+    /// <param name="rows">Cells of the map.</param>
+    /// <param name="channels">Values of a cell.</param>
+    /// <param name="partials"><see cref="PartialFloats"/> values.</param>
+    public static void Compute(KernelContext context, ReadOnlySpan<float> x, int rows, int channels, Span<float> partials)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        Check.Length(x, (long)rows * channels, nameof(x));
+        Check.Length(partials, PartialFloats(rows, channels), nameof(partials));
+        fixed (float* px = x)
+        fixed (float* pp = partials)
+        {
+            var job = new MomentsJob(px, rows, channels, pp);
+            context.Run(ref job, (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows);
+        }
+    }
+
+    /// <summary>Merges partial results.</summary>
+    /// <param name="partials">As <see cref="Compute"/> wrote them.</param>
+    /// <param name="rows">Cells of the map.</param>
+    /// <param name="channel">Which channel.</param>
+    /// <param name="channels">Values of a cell.</param>
+    /// <returns>The channel's mean and its sum of squared deviations from that mean.</returns>
+    public static (double Mean, double SquaredDeviations) Merge(ReadOnlySpan<float> partials, int rows, int channel, int channels)
+    {
+        double mean = 0, squares = 0;
+        int count = 0;
+        for (int block = 0; count < rows; block++)
+        {
+            int more = Math.Min(GemmCore.BlockRows, rows - count);
+            double difference = partials[(block * 2 * channels) + channel] - mean;
+            int total = count + more;
+            mean += difference * more / total;
+            squares += partials[(((block * 2) + 1) * channels) + channel] + (difference * difference * count * more / total);
+            count = total;
+        }
+
+        return (mean, squares);
+    }
+
+    /// <summary>Each channel's mean over a whole map.</summary>
+    /// <param name="partials">As <see cref="Compute"/> wrote them.</param>
+    /// <param name="rows">Cells of the map.</param>
+    /// <param name="means">[channels], result.</param>
+    public static void Means(ReadOnlySpan<float> partials, int rows, Span<float> means)
+    {
+        for (int channel = 0; channel < means.Length; channel++)
+            means[channel] = (float)Merge(partials, rows, channel, means.Length).Mean;
+    }
+
+    /// <summary>One block's results: <paramref name="channels"/> means, then as many sums of squared deviations.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Block<TOps, TVec>(float* x, nint stride, int rows, int channels, float* result)
+        where TOps : struct, ISimd<TVec>
+        where TVec : unmanaged
+    {
+        int c = 0;
+        for (; c <= channels - TOps.Width; c += TOps.Width)
+            Column<TOps, TVec>(x + c, stride, rows, result + c, result + channels + c);
+        for (; c < channels; c++)
+            Column<SimdScalar, float>(x + c, stride, rows, result + c, result + channels + c);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Column<TOps, TVec>(float* x, nint stride, int rows, float* mean, float* squares)
+        where TOps : struct, ISimd<TVec>
+        where TVec : unmanaged
+    {
+        TVec sum = TOps.Broadcast(0f);
+        for (int i = 0; i < rows; i++)
+            sum = TOps.Add(sum, TOps.Load(x + (i * stride)));
+        TVec m = TOps.Divide(sum, TOps.Broadcast(rows));
+        TVec s = TOps.Broadcast(0f);
+        for (int i = 0; i < rows; i++)
+        {
+            TVec d = TOps.Subtract(TOps.Load(x + (i * stride)), m);
+            s = TOps.MultiplyAdd(d, d, s);
+        }
+
+        TOps.Store(m, mean);
+        TOps.Store(s, squares);
+    }
+
+    private readonly struct MomentsJob(float* x, int rows, int channels, float* partials) : IKernelJob
+    {
+        private readonly float* _x = x;
+        private readonly float* _partials = partials;
+        private readonly int _rows = rows;
+        private readonly int _channels = channels;
+
+        public void Run<TOps, TVec, TTile>(int part, float* scratch)
+            where TOps : struct, ISimd<TVec>
+            where TVec : unmanaged
+            where TTile : struct, IGemmMicroKernel
+        {
+            int row0 = part * GemmCore.BlockRows;
+            Block<TOps, TVec>(
+                _x + ((nint)row0 * _channels), _channels, Math.Min(GemmCore.BlockRows, _rows - row0), _channels, _partials + ((nint)part * 2 * _channels));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+namespace Glip.Kernels;
+
+/// <summary>
+/// The vocabulary in which portable kernels are written: one table of operations a vector width. <typeparamref name="TVec"/> is
+/// the raw vector type, so that the machine code is that of hand-written intrinsics.
+/// </summary>
+/// <remarks>Minimum and maximum follow the hardware, which does not promise to propagate NaN.</remarks>
+internal unsafe interface ISimd<TVec>
+    where TVec : unmanaged
+{
+    /// <summary>Floats in a vector.</summary>
+    static abstract int Width { get; }
+
+    static abstract TVec Load(float* source);
+
+    static abstract void Store(TVec value, float* destination);
+
+    static abstract TVec Broadcast(float value);
+
+    static abstract TVec Add(TVec a, TVec b);
+
+    static abstract TVec Subtract(TVec a, TVec b);
+
+    static abstract TVec Multiply(TVec a, TVec b);
+
+    static abstract TVec Divide(TVec a, TVec b);
+
+    /// <summary><c>a·b + c</c>, fused where the hardware fuses: the last bit may differ between instruction sets.</summary>
+    static abstract TVec MultiplyAdd(TVec a, TVec b, TVec c);
+
+    static abstract TVec Min(TVec a, TVec b);
+
+    static abstract TVec Max(TVec a, TVec b);
+
+    static abstract TVec Abs(TVec a);
+
+    static abstract TVec Sqrt(TVec a);
+
+    /// <summary><c>a &lt; b ? x : y</c> per lane.</summary>
+    static abstract TVec SelectLess(TVec a, TVec b, TVec x, TVec y);
+
+    /// <summary>2 to the power of <paramref name="n"/>, which holds whole numbers from −126 to 127.</summary>
+    static abstract TVec PowerOfTwo(TVec n);
+
+    /// <summary>Sum of all lanes.</summary>
+    static abstract float Sum(TVec a);
+
+    /// <summary>Largest lane.</summary>
+    static abstract float MaxAcross(TVec a);
+}

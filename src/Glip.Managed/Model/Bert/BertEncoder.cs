@@ -1,0 +1,53 @@
+using Glip.Kernels;
+using Glip.Managed.Memory;
+using Glip.Managed.Weights;
+
+namespace Glip.Managed.Model.Bert;
+
+/// <summary>BERT without pooler: token ids to hidden states. Only real tokens enter; padding changes nothing that detection uses (specification, section 13 i).</summary>
+internal sealed class BertEncoder
+{
+    private readonly int _width;
+    private readonly float[] _words;
+    private readonly float[] _positions;
+    private readonly float[] _type;
+    private readonly NormWeights _norm;
+    private readonly BertLayer[] _layers;
+
+    public BertEncoder(WeightReader weights, BertConfig config)
+    {
+        _width = config.HiddenSize;
+        _words = weights.Values("embeddings.word_embeddings.weight", config.VocabularySize, _width);
+        _positions = weights.Values("embeddings.position_embeddings.weight", config.MaxPositions, _width);
+        _type = weights.Values("embeddings.token_type_embeddings.weight", 2, _width);
+        _norm = weights.Norm("embeddings.LayerNorm", _width);
+        _layers = new BertLayer[config.Layers];
+        for (int n = 0; n < _layers.Length; n++)
+            _layers[n] = new BertLayer(weights.Under($"encoder.layer.{n}."), config);
+    }
+
+    /// <summary>Hidden states [L, C] of <paramref name="ids"/>.</summary>
+    public void Forward(ForwardPass pass, ReadOnlySpan<int> ids, Span<float> hidden)
+    {
+        if (!pass.IsPlanning)
+            Embed(ids, hidden);
+        LayerNorm.Forward(pass.Kernels, hidden, ids.Length, _norm.Gamma, _norm.Beta, BertLayer.NormEpsilon, hidden);
+        pass.Trace?.Tokens("bert.embeddings", hidden, ids.Length, _width);
+        for (int n = 0; n < _layers.Length; n++)
+        {
+            pass.Checkpoint();
+            _layers[n].Forward(pass, hidden, ids.Length);
+            pass.Trace?.Tokens($"bert.layer.{n}", hidden, ids.Length, _width);
+        }
+    }
+
+    private void Embed(ReadOnlySpan<int> ids, Span<float> hidden)
+    {
+        for (int i = 0; i < ids.Length; i++)
+        {
+            Span<float> token = hidden.Slice(i * _width, _width);
+            System.Numerics.Tensors.TensorPrimitives.Add(_words.AsSpan(ids[i] * _width, _width), _type.AsSpan(0, _width), token);
+            System.Numerics.Tensors.TensorPrimitives.Add(token, _positions.AsSpan(i * _width, _width), token);
+        }
+    }
+}

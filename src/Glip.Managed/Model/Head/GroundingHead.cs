@@ -1,0 +1,89 @@
+using System.Numerics.Tensors;
+using Glip.Kernels;
+using Glip.Managed.Memory;
+using Glip.Managed.Model.Fusion;
+using Glip.Managed.Weights;
+
+namespace Glip.Managed.Model.Head;
+
+/// <summary>The last layer: per cell a box, its centerness and its similarity to each text token.</summary>
+internal sealed class GroundingHead
+{
+    private const int BoxValues = 4;
+
+    // torch.nn.functional.normalize's epsilon.
+    private const float NormalizeEpsilon = 1e-12f;
+
+    private readonly int _channels;
+    private readonly int _textWidth;
+    private readonly PackedMatrix[] _box;
+    private readonly PackedMatrix _centerness;
+    private readonly PackedMatrix _textProjection;
+    private readonly float[] _textBias;
+    private readonly float _bias;
+
+    public GroundingHead(WeightReader weights, GlipConfig config)
+    {
+        _channels = config.Channels;
+        _textWidth = config.Bert.HiddenSize;
+
+        // Each level scales its boxes by a learned number: fold it into the weights.
+        _box = [.. Enumerable.Range(0, config.Levels).Select(level =>
+            weights.Convolution("bbox_pred", BoxValues, config.Channels, 1, scale: weights.Scalar($"scales.{level}.scale")))];
+        _centerness = weights.Convolution("centerness", 1, config.Channels, 1);
+        _textBias = weights.Values("bias_lang", _textWidth);
+        _bias = weights.Scalar("bias0");
+
+        // p = projection(e/2)/exp(log_scale): both factors fold into the weights, the second into the bias too.
+        float temperature = MathF.Exp(-weights.Scalar("log_scale"));
+        float[] projection = weights.Values("dot_product_projection_text.weight", config.Channels, _textWidth);
+        float[] projectionBias = weights.Values("dot_product_projection_text.bias", config.Channels);
+        TensorPrimitives.Multiply(projection, 0.5f * temperature, projection);
+        TensorPrimitives.Multiply(projectionBias, temperature, projectionBias);
+        _textProjection = PackedMatrix.FromRows(weights.Kernels, projection, config.Channels, _textWidth, projectionBias);
+    }
+
+    /// <summary>Boxes [N, 4], centerness [N] (before the sigmoid) and token logits [N, L] of all cells.</summary>
+    public void Forward(
+        ForwardPass pass, ReadOnlySpan<float> visual, Pyramid pyramid, ReadOnlySpan<float> text, int tokens, Span<float> boxes, Span<float> centerness, Span<float> logits)
+    {
+        KernelContext kernels = pass.Kernels;
+        pass.Checkpoint();
+        for (int level = 0; level < pyramid.Levels; level++)
+        {
+            Gemm.Linear(
+                kernels, pyramid.Level(visual, level, _channels), pyramid[level].Cells, _box[level], pyramid.Level(boxes, level, BoxValues));
+        }
+
+        Gemm.Linear(kernels, visual, pyramid.Cells, _centerness, centerness);
+
+        using WorkspaceBuffer direction = pass.Rent(tokens, _textWidth);
+        using WorkspaceBuffer query = pass.Rent(tokens, _channels);
+        using WorkspaceBuffer bias = pass.Rent(tokens);
+        L2Normalize.Forward(kernels, text, tokens, _textWidth, NormalizeEpsilon, direction);
+        Gemm.Linear(kernels, direction, tokens, _textProjection, query);
+        if (!pass.IsPlanning)
+        {
+            for (int t = 0; t < tokens; t++)
+                bias.Span[t] = TensorPrimitives.Dot(_textBias, direction.Span.Slice(t * _textWidth, _textWidth)) + _bias;
+        }
+
+        using WorkspaceBuffer pack = pass.Rent(Gemm.PackFloats(kernels, tokens, _channels));
+        Gemm.LinearUnpacked(kernels, visual, pyramid.Cells, query, bias, pack, logits, VLFuse.Clamp);
+        TraceOutputs(pass, pyramid, tokens, boxes, centerness, logits);
+    }
+
+    private static void TraceOutputs(ForwardPass pass, Pyramid pyramid, int tokens, ReadOnlySpan<float> boxes, ReadOnlySpan<float> centerness, ReadOnlySpan<float> logits)
+    {
+        if (pass.Trace is null)
+            return;
+        for (int level = 0; level < pyramid.Levels; level++)
+        {
+            MapSize size = pyramid[level];
+            string name = Pyramid.Name(level);
+            pass.Trace.Map($"head.bbox_reg.{name}", pyramid.Level(boxes, level, BoxValues), size.Height, size.Width, BoxValues);
+            pass.Trace.Map($"head.centerness.{name}", pyramid.Level(centerness, level, 1), size.Height, size.Width, 1);
+            pass.Trace.Tokens($"head.dot_product_logits.{name}", pyramid.Level(logits, level, tokens), size.Cells, tokens);
+        }
+    }
+}
