@@ -25,6 +25,12 @@ public sealed record DetectOptions
     /// <summary>Cap on the longer side after resizing; 0 for none; null takes the model's default.</summary>
     public int? MaxSize { get; init; }
 
+    /// <summary>
+    /// True to go on when the prompt has more tokens than the model reads and phrases are cut, as the original does silently; false to
+    /// throw and name them.
+    /// </summary>
+    public bool AllowTruncatedPrompt { get; init; }
+
     /// <summary>True to report each token's probability (<see cref="Detection.TokenScores"/>).</summary>
     public bool TokenScores { get; init; }
 }

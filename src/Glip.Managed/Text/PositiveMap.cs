@@ -14,6 +14,9 @@ public sealed class PositiveMap
     /// <summary>Number of labels, which count from 1.</summary>
     public int LabelCount => _tokens.Length;
 
+    /// <summary>Entry i: token positions of label i + 1.</summary>
+    internal IReadOnlyList<int[]> AllTokens => _tokens;
+
     /// <summary>A label's token positions, ascending, 0 being <c>[CLS]</c>. Empty if no token speaks for it: it never detects.</summary>
     /// <param name="label">1…<see cref="LabelCount"/>.</param>
     public ReadOnlySpan<int> TokensOf(int label)

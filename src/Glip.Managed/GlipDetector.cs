@@ -1,0 +1,192 @@
+using System.Collections.Concurrent;
+using Glip.Kernels;
+using Glip.Managed.Diagnostics;
+using Glip.Managed.Imaging;
+using Glip.Managed.Model;
+using Glip.Managed.Postprocessing;
+using Glip.Managed.Text;
+using Glip.Managed.Weights;
+
+namespace Glip.Managed;
+
+/// <summary>
+/// Finds the phrases of a prompt in pictures: GLIP (Li et al., Grounded Language-Image Pre-training, CVPR 2022) from pixels and text to boxes.
+/// </summary>
+/// <remarks>
+/// Safe to use from many threads: concurrent calls each have their own memory and share the weights and the worker threads. A second call of the same picture
+/// size and prompt allocates only its results.
+/// </remarks>
+/// <example>
+/// <code>
+/// using var detector = GlipDetector.LoadDefault();
+/// foreach (Detection found in detector.Detect(new ImageView(rgb, width, height, PixelFormat.Rgb24), "red apple . bicycle"))
+///     Console.WriteLine($"{found.Phrase.Text} {found.Score:P0} {found.Box}");
+/// </code>
+/// </example>
+public sealed class GlipDetector : IDisposable
+{
+    private const string DefaultModelFile = "models/glip-nano.safetensors";
+
+    private readonly GlipModel _model;
+    private readonly WordPieceTokenizer _tokenizer;
+    private readonly AtssPostProcessor _postProcessor;
+    private readonly WorkerPool _pool;
+    private readonly SimdIsa _isa;
+    private readonly long _maxWorkspaceBytes;
+    private readonly ConcurrentBag<DetectorSession> _idle = [];
+    private bool _disposed;
+
+    private GlipDetector(WeightSource weights, GlipOptions options)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(options.Threads, nameof(options) + "." + nameof(options.Threads));
+        _isa = SimdIsas.Parse(options.Isa);
+        _maxWorkspaceBytes = options.MaxWorkspaceBytes;
+        ModelName = weights.Name;
+        Config = weights.Config;
+        var vocabulary = Text.Vocabulary.Parse(weights.Vocabulary.Span, weights.Name);
+        if (vocabulary.Count > Config.Bert.VocabularySize)
+        {
+            throw new GlipFormatException(
+                $"{weights.Name}: the vocabulary has {vocabulary.Count} tokens, the model has embeddings for {Config.Bert.VocabularySize}");
+        }
+
+        _tokenizer = new WordPieceTokenizer(vocabulary);
+        _postProcessor = new AtssPostProcessor(AtssSettings.Of(Config));
+        _pool = new WorkerPool(options.Threads == 0 ? Environment.ProcessorCount : options.Threads);
+        try
+        {
+            using var kernels = new KernelContext(_isa, _pool);
+            _model = new GlipModel(weights, kernels);
+        }
+        catch
+        {
+            _pool.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What messages call the model: its path, or <c>procedural:glip-t:77</c>.</summary>
+    public string ModelName { get; }
+
+    /// <summary>Sizes and defaults of the model.</summary>
+    public GlipConfig Config { get; }
+
+    /// <summary>The instruction set in force: <c>avx512</c>.</summary>
+    public string Isa => _isa.Name();
+
+    /// <summary>Threads that one call may use, the caller's included.</summary>
+    public int Threads => _pool.Workers;
+
+    /// <summary>Loads a model file (safetensors, made by <c>glip-weights convert</c>).</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="options">Instruction set, threads, memory limit; null for defaults.</param>
+    /// <exception cref="FileNotFoundException">No such file.</exception>
+    /// <exception cref="GlipFormatException">Not a model file, damaged, or its tensors do not fit its configuration.</exception>
+    /// <exception cref="ArgumentException">An unknown instruction set.</exception>
+    /// <exception cref="PlatformNotSupportedException">An instruction set that this process cannot run.</exception>
+    public static GlipDetector Load(string path, GlipOptions? options = null) => Load(ModelFile.Open(path), options);
+
+    /// <summary>Builds a model from any source of weights, which is disposed: everything needed is copied.</summary>
+    /// <param name="weights">Configuration, vocabulary and tensors.</param>
+    /// <param name="options">Instruction set, threads, memory limit; null for defaults.</param>
+    /// <exception cref="GlipFormatException">The tensors do not fit the configuration.</exception>
+    public static GlipDetector Load(WeightSource weights, GlipOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(weights);
+        using (weights)
+            return new GlipDetector(weights, options ?? new GlipOptions());
+    }
+
+    /// <summary>Loads the small model that comes with the library (see <c>models/README.md</c> for what it knows).</summary>
+    /// <param name="options">Instruction set, threads, memory limit; null for defaults.</param>
+    /// <exception cref="FileNotFoundException">The model file was not deployed beside the program.</exception>
+    public static GlipDetector LoadDefault(GlipOptions? options = null) => Load(Path.Combine(AppContext.BaseDirectory, DefaultModelFile), options);
+
+    /// <summary>Finds the prompt's phrases in a picture.</summary>
+    /// <param name="image">Pixels in any supported channel order.</param>
+    /// <param name="prompt">Phrases, or a sentence such as <c>"person . red car . umbrella"</c>.</param>
+    /// <param name="options">Threshold and sizes; null for the model's defaults.</param>
+    /// <param name="cancellationToken">Ends the call early, between layers.</param>
+    /// <returns>Detections above the threshold, best first. May be empty.</returns>
+    /// <exception cref="ArgumentException">The picture is too large after resizing, the prompt is too long, an option is out of range, or the call needs more
+    /// memory than <see cref="GlipOptions.MaxWorkspaceBytes"/> allows.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        DetectorSession session = Rent(cancellationToken);
+        try
+        {
+            return session.Detect(image, prompt, options ?? DetectorSession.DefaultOptions);
+        }
+        finally
+        {
+            Return(session);
+        }
+    }
+
+    /// <summary>Runs a detection and hands the result of every stage to <paramref name="sink"/>, under the names and in the layouts of the original.</summary>
+    /// <param name="image">Pixels in any supported channel order.</param>
+    /// <param name="prompt">Phrases.</param>
+    /// <param name="sink">Receives all stages.</param>
+    /// <param name="options">Sizes; null for the model's defaults. The threshold is not used: <c>final.*</c> holds all detections.</param>
+    /// <param name="inferenceThreshold">Replaces the class probability that a candidate must exceed (0.05), or null.</param>
+    /// <param name="cancellationToken">Ends the call early.</param>
+    public void Trace(
+        ImageView image, Prompt prompt, IStageSink sink, DetectOptions? options = null, float? inferenceThreshold = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(sink);
+        DetectorSession session = Rent(cancellationToken);
+        try
+        {
+            session.Trace(image, prompt, options ?? DetectorSession.DefaultOptions, inferenceThreshold, new StageTrace(sink));
+        }
+        finally
+        {
+            Return(session);
+        }
+    }
+
+    /// <summary>Activation and scratch memory that a call needs, in bytes.</summary>
+    /// <param name="height">Rows of the picture.</param>
+    /// <param name="width">Columns of the picture.</param>
+    /// <param name="prompt">Phrases.</param>
+    /// <param name="options">Sizes; null for the model's defaults.</param>
+    public long WorkspaceBytes(int height, int width, Prompt prompt, DetectOptions? options = null)
+    {
+        DetectorSession session = Rent(CancellationToken.None);
+        try
+        {
+            return session.PlanBytes(height, width, prompt, options ?? DetectorSession.DefaultOptions);
+        }
+        finally
+        {
+            Return(session);
+        }
+    }
+
+    /// <summary>Ends the worker threads and frees the memory. No call may be running.</summary>
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _idle.Clear();
+        _pool.Dispose();
+    }
+
+    private DetectorSession Rent(CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        cancellationToken.ThrowIfCancellationRequested();
+        if (!_idle.TryTake(out DetectorSession? session))
+            session = new DetectorSession(_model, _tokenizer, _postProcessor, _isa, _pool, _maxWorkspaceBytes);
+        session.Begin(cancellationToken);
+        return session;
+    }
+
+    private void Return(DetectorSession session)
+    {
+        session.End();
+        _idle.Add(session);
+    }
+}
