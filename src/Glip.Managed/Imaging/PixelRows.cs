@@ -1,9 +1,9 @@
 namespace Glip.Managed.Imaging;
 
-/// <summary>Brings one row of any <see cref="PixelFormat"/> into blue, green, red order.</summary>
+/// <summary>Brings one row of any <see cref="PixelFormat"/> into one channel order.</summary>
 internal static class PixelRows
 {
-    /// <summary>Three bytes a pixel.</summary>
+    /// <summary>Three bytes a pixel: blue, green, red.</summary>
     public static void ToBgr24(ReadOnlySpan<byte> row, PixelFormat format, Span<byte> bgr)
     {
         if (format == PixelFormat.Bgr24)
@@ -13,12 +13,20 @@ internal static class PixelRows
         }
 
         (int step, int blue, int green, int red) = Layout(format);
-        for (int i = 0, o = 0; o <= bgr.Length - 3; i += step, o += 3)
+        Pick(row, step, blue, green, red, bgr);
+    }
+
+    /// <summary>Three bytes a pixel: red, green, blue.</summary>
+    public static void ToRgb24(ReadOnlySpan<byte> row, PixelFormat format, Span<byte> rgb)
+    {
+        if (format == PixelFormat.Rgb24)
         {
-            bgr[o] = row[i + blue];
-            bgr[o + 1] = row[i + green];
-            bgr[o + 2] = row[i + red];
+            row.CopyTo(rgb);
+            return;
         }
+
+        (int step, int blue, int green, int red) = Layout(format);
+        Pick(row, step, red, green, blue, rgb);
     }
 
     /// <summary>One integer a pixel: blue in the lowest byte, then green, then red; the highest byte is 0.</summary>
@@ -27,6 +35,16 @@ internal static class PixelRows
         (int step, int blue, int green, int red) = Layout(format);
         for (int x = 0, i = 0; x < pixels.Length; x++, i += step)
             pixels[x] = row[i + blue] | (uint)row[i + green] << 8 | (uint)row[i + red] << 16;
+    }
+
+    private static void Pick(ReadOnlySpan<byte> row, int step, int first, int second, int third, Span<byte> destination)
+    {
+        for (int i = 0, o = 0; o <= destination.Length - 3; i += step, o += 3)
+        {
+            destination[o] = row[i + first];
+            destination[o + 1] = row[i + second];
+            destination[o + 2] = row[i + third];
+        }
     }
 
     private static (int Step, int Blue, int Green, int Red) Layout(PixelFormat format) => format switch
