@@ -1,0 +1,41 @@
+namespace Glip.Managed;
+
+/// <summary>
+/// A file that appears complete or not at all: written beside its place under another name, moved there by
+/// <see cref="Commit"/>, deleted if disposed without.
+/// </summary>
+internal sealed class OutputFile : IDisposable
+{
+    private readonly string _path;
+    private readonly string _partial;
+    private bool _committed;
+
+    /// <summary>Creates the partial file. An existing file at <paramref name="path"/> stays until <see cref="Commit"/>.</summary>
+    public OutputFile(string path)
+    {
+        _path = Path.GetFullPath(path);
+        if (Directory.Exists(_path))
+            throw new IOException($"{path}: cannot write a file, it is a folder");
+        _partial = $"{_path}.{Path.GetRandomFileName()}.partial";
+        Stream = new FileStream(_partial, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 1 << 16);
+    }
+
+    /// <summary>Where to write.</summary>
+    public FileStream Stream { get; }
+
+    /// <summary>Closes the stream and puts the file in its place, over an older one.</summary>
+    public void Commit()
+    {
+        Stream.Dispose();
+        File.Move(_partial, _path, overwrite: true);
+        _committed = true;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Stream.Dispose();
+        if (!_committed)
+            File.Delete(_partial);
+    }
+}
