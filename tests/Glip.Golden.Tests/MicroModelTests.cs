@@ -1,0 +1,49 @@
+using Glip.Kernels;
+using Glip.Managed;
+using Glip.Managed.Model;
+using Glip.Managed.Weights;
+
+namespace Glip.Tests;
+
+/// <summary>Small models with all of GLIP's topology, against recordings of the original code: every stage under every instruction set.</summary>
+public class MicroModelTests
+{
+    private static readonly string[] s_cases =
+    [
+        "micro_a/c0_full", "micro_a/c1_oddsize_single", "micro_a/c4_resize_up_unicode", "micro_a/c7_empty_result",
+        "micro_b/c0_full", "micro_b/c1_oddsize_single", "micro_b/c2_tall_list", "micro_b/c3_wide_sentence", "micro_b/c5_resize_down_long",
+        "micro_b/c6_truncated_256", "micro_b/c7_empty_result",
+    ];
+
+    public static TheoryData<string, SimdIsa> Cases()
+    {
+        var data = new TheoryData<string, SimdIsa>();
+        foreach (SimdIsa isa in SimdIsas.Available)
+        {
+            foreach (string name in s_cases)
+                data.Add(name, isa);
+        }
+
+        return data;
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Every_stage_equals_the_original(string name, SimdIsa isa)
+    {
+        string model = name.Split('/')[0];
+        GoldenCase golden = GoldenCase.Load(model, name.Split('/')[1], "images");
+        using GlipDetector detector = GlipDetector.Load(Procedural(model), new GlipOptions { Isa = isa.Name(), Threads = 2 });
+        StageCollector stages = golden.Run(detector);
+        StageComparison.AssertEqual(golden, stages);
+        FinalDetections.AssertEqual(golden, stages);
+    }
+
+    internal static ProceduralWeights Procedural(string model)
+    {
+        byte[] json = File.ReadAllBytes(TestData.Path(model, "config.json"));
+        using var document = System.Text.Json.JsonDocument.Parse(json);
+        long seed = document.RootElement.GetProperty("seed").GetInt64();
+        return new ProceduralWeights(GlipConfig.Parse(json, model), seed, File.ReadAllBytes(TestData.Path("vocab_micro_3000.txt")));
+    }
+}
