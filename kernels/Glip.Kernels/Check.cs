@@ -25,11 +25,25 @@ internal static class Check
             throw new ArgumentException($"{name} has depth {matrix.Depth}, its input has {depth} values", name);
     }
 
-    /// <summary>Demands a condition between arguments.</summary>
-    public static void That([DoesNotReturnIf(false)] bool condition, string message, string name)
+    /// <summary>Demands that a packed matrix has <paramref name="columns"/> columns.</summary>
+    public static void Columns(PackedMatrix matrix, int columns, string name)
     {
-        if (!condition)
-            throw new ArgumentException(message, name);
+        if (matrix.Columns != columns)
+            throw new ArgumentException($"{name} has {matrix.Columns} columns, expected {columns}", name);
+    }
+
+    /// <summary>Demands that <paramref name="parts"/> is positive and divides <paramref name="channels"/>.</summary>
+    public static void Divides(int parts, int channels, string name)
+    {
+        if (parts < 1 || channels % parts != 0)
+            throw new ArgumentException($"{channels} channels do not divide into {parts} parts", name);
+    }
+
+    /// <summary>Demands a smallest value.</summary>
+    public static void AtLeast(int value, int least, string name)
+    {
+        if (value < least)
+            throw new ArgumentOutOfRangeException(name, value, $"must be at least {least}");
     }
 
     [DoesNotReturn]

@@ -69,8 +69,10 @@ internal sealed class DetectorSession
             _model.Forward(_pass, input, Padded(geometry), encoded.Ids.Span, pyramid, boxes, centerness, logits);
         }
 
-        Candidate[] candidates = Select(geometry, encoded, pyramid, boxes, centerness, logits, null, null);
-        int count = candidates.TakeWhile(c => c.Score > threshold).Count();
+        ReadOnlySpan<Candidate> candidates = Select(geometry, encoded, pyramid, boxes, centerness, logits, null, null);
+        int count = 0;
+        while (count < candidates.Length && candidates[count].Score > threshold)
+            count++;
         var detections = new Detection[count];
         for (int i = 0; i < count; i++)
         {
@@ -110,10 +112,10 @@ internal sealed class DetectorSession
 
         TraceAnchors(trace, pyramid);
         var selection = new AtssTrace();
-        Candidate[] final = Select(geometry, encoded, pyramid, boxes, centerness, logits, inferenceThreshold, selection);
+        ReadOnlySpan<Candidate> final = Select(geometry, encoded, pyramid, boxes, centerness, logits, inferenceThreshold, selection);
         TraceCandidates(trace, "det.prenms.boxes", "det.prenms.scores", "det.prenms.labels", selection.PreNms);
         TraceCandidates(trace, "det.boxes_resized_image", "det.scores", "det.labels", selection.Selected);
-        TraceCandidates(trace, "final.boxes", "final.scores", "final.labels", final);
+        TraceCandidates(trace, "final.boxes", "final.scores", "final.labels", final.ToArray());
     }
 
     /// <summary>See <see cref="GlipDetector.WorkspaceBytes"/>.</summary>
@@ -182,7 +184,7 @@ internal sealed class DetectorSession
         return new Plan(image, tokens, pyramid, pass.Workspace.PeakFloats, pass.Kernels.ScratchFloats);
     }
 
-    private Candidate[] Select(
+    private ReadOnlySpan<Candidate> Select(
         in ImageGeometry geometry, EncodedPrompt prompt, Pyramid pyramid, ReadOnlySpan<float> boxes, ReadOnlySpan<float> centerness, ReadOnlySpan<float> logits,
         float? inferenceThreshold, AtssTrace? trace)
     {

@@ -22,7 +22,7 @@ public static unsafe class FeedForward
         int channels = gamma.Length;
         Check.Packed(context, expand, channels, nameof(expand));
         Check.Packed(context, reduce, expand.Columns, nameof(reduce));
-        Check.That(reduce.Columns == channels, $"{nameof(reduce)} has {reduce.Columns} columns, the map {channels} channels", nameof(reduce));
+        Check.Columns(reduce, channels, nameof(reduce));
         Check.Length(x, (long)rows * channels, nameof(x));
         Check.Length(beta, channels, nameof(beta));
         fixed (float* px = x)

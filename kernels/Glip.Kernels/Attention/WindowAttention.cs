@@ -80,7 +80,7 @@ public static unsafe class WindowAttention
     {
         Check.Packed(context, qkv, shape.Channels, nameof(qkv));
         Check.Packed(context, projection, shape.Channels, nameof(projection));
-        Check.That(shape.Channels % shape.Heads == 0, $"{shape.Channels} channels do not divide into {shape.Heads} heads", nameof(shape));
+        Check.Divides(shape.Heads, shape.Channels, nameof(shape));
         Check.Length(x, (long)shape.Height * shape.Width * shape.Channels, nameof(x));
         Check.Length(gamma, shape.Channels, nameof(gamma));
         Check.Length(beta, shape.Channels, nameof(beta));

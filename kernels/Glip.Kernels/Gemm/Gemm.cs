@@ -87,8 +87,8 @@ public static unsafe class Gemm
         yStride = yStride == 0 ? weight.Columns : yStride;
         if (rows == 0)
             return;
-        Check.That(xStride >= weight.Depth, $"{xStride} is shorter than a row of {weight.Depth}", nameof(xStride));
-        Check.That(yStride >= weight.Columns, $"{yStride} is shorter than a row of {weight.Columns}", nameof(yStride));
+        Check.AtLeast(xStride, weight.Depth, nameof(xStride));
+        Check.AtLeast(yStride, weight.Columns, nameof(yStride));
         Check.Length(x, ((rows - 1L) * xStride) + weight.Depth, nameof(x));
         Check.Length(y, ((rows - 1L) * yStride) + weight.Columns, nameof(y));
         if (!residual.IsEmpty)

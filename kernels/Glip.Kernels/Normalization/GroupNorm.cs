@@ -17,7 +17,7 @@ public static unsafe class GroupNorm
         Span<float> scale, Span<float> shift)
     {
         int channels = gamma.Length, size = channels / groups;
-        Check.That(channels % groups == 0, $"{channels} channels do not divide into {groups} groups", nameof(groups));
+        Check.Divides(groups, channels, nameof(groups));
         for (int group = 0; group < groups; group++)
         {
             double mean = 0, squares = 0;

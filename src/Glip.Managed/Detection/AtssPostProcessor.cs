@@ -76,9 +76,9 @@ internal sealed class AtssPostProcessor
     /// <param name="trace">Receives what selection saw, if given.</param>
     /// <returns>
     /// All that passed, whatever a caller's display threshold may be: boxes in pixels of the original picture, by descending score, then
-    /// label, then box.
+    /// label, then box. They lie in <paramref name="scratch"/>, until its next use.
     /// </returns>
-    public Candidate[] Select(AtssScratch scratch, int originalHeight, int originalWidth, AtssTrace? trace = null)
+    public ReadOnlySpan<Candidate> Select(AtssScratch scratch, int originalHeight, int originalWidth, AtssTrace? trace = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(originalHeight, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(originalWidth, 1);
@@ -87,25 +87,26 @@ internal sealed class AtssPostProcessor
         var kept = scratch.Kept;
         kept = kept[..Nms.Select(candidates, _settings.NmsThreshold, _settings.DetectionsPerImage, kept)];
 
-        Candidate[] selected = kept.IsEmpty ? [] : new Candidate[kept.Length];
-        for (int i = 0; i < selected.Length; i++)
-            selected[i] = candidates[kept[i]];
         if (trace is not null)
-        {
             trace.PreNms = candidates.ToArray();
-            trace.Selected = selected.AsSpan().ToArray();
-        }
+
+        // Kept indices ascend, so moving down overwrites nothing that is still needed.
+        for (int i = 0; i < kept.Length; i++)
+            candidates[i] = candidates[kept[i]];
+        var selected = candidates[..kept.Length];
+        if (trace is not null)
+            trace.Selected = selected.ToArray();
 
         // The ratios are rounded to float only once, after the division; the boxes are not clipped again.
         float scaleX = (float)((double)originalWidth / scratch.ImageWidth);
         float scaleY = (float)((double)originalHeight / scratch.ImageHeight);
-        foreach (ref var candidate in selected.AsSpan())
+        foreach (ref var candidate in selected)
         {
             var box = candidate.Box;
             candidate = candidate with { Box = new(box.X1 * scaleX, box.Y1 * scaleY, box.X2 * scaleX, box.Y2 * scaleY) };
         }
 
-        selected.AsSpan().Sort(Candidate.ByScoreThenLabelThenBox);
+        selected.Sort(Candidate.ByScoreThenLabelThenBox);
         return selected;
     }
 

@@ -73,9 +73,14 @@ internal sealed class Workspace
 
     internal void Release(long offset)
     {
-        int index = _used.FindIndex(block => block.Offset == offset);
-        if (index >= 0)
-            _used.RemoveAt(index);
+        // Few buffers live at once, the newest at the end more often than not. After Reset there may be nothing to find.
+        for (int i = _used.Count - 1; i >= 0; i--)
+        {
+            if (_used[i].Offset != offset)
+                continue;
+            _used.RemoveAt(i);
+            return;
+        }
     }
 }
 

@@ -49,14 +49,14 @@ internal sealed class DyHeadTower
             {
                 pass.Checkpoint();
                 _fuse[t].Forward(pass, from, pyramid.Cells, text, tokens);
-                TraceLevels(pass, $"tower.{module}.VLFuse", from, pyramid);
+                TraceLevels(pass, module, "VLFuse", from, pyramid);
                 pass.Trace?.Tokens($"tower.{module++}.VLFuse.hidden", text, tokens, _textWidth);
                 _text[t].Forward(pass, text, tokens);
                 pass.Trace?.Tokens($"tower.{module++}.BertEncoderLayer.hidden", text, tokens, _textWidth);
             }
 
             _dyConv[t].Forward(pass, from, pyramid, to);
-            TraceLevels(pass, $"tower.{module++}.DyConv", to, pyramid);
+            TraceLevels(pass, module++, "DyConv", to, pyramid);
             Span<float> swap = from;
             from = to;
             to = swap;
@@ -67,14 +67,14 @@ internal sealed class DyHeadTower
             from.CopyTo(visual);
     }
 
-    private void TraceLevels(ForwardPass pass, string module, ReadOnlySpan<float> visual, Pyramid pyramid)
+    private void TraceLevels(ForwardPass pass, int module, string name, ReadOnlySpan<float> visual, Pyramid pyramid)
     {
         if (pass.Trace is null)
             return;
         for (int level = 0; level < pyramid.Levels; level++)
         {
             MapSize size = pyramid[level];
-            pass.Trace.Map($"{module}.visual.{Pyramid.Name(level)}", pyramid.Level(visual, level, _channels), size.Height, size.Width, _channels);
+            pass.Trace.Map($"tower.{module}.{name}.visual.{Pyramid.Name(level)}", pyramid.Level(visual, level, _channels), size.Height, size.Width, _channels);
         }
     }
 }
