@@ -1,0 +1,113 @@
+using System.CommandLine;
+using System.Text;
+using Glip.Managed;
+using Glip.Managed.Imaging.Codecs;
+using Glip.Managed.Imaging.Drawing;
+using Glip.Managed.Text;
+
+namespace Glip.Cli;
+
+/// <summary><c>glip detect IMAGE PROMPT</c>: finds objects, prints them, draws them.</summary>
+internal static class DetectCommand
+{
+    private const string StandardOutput = "-";
+
+    public static Command Create(CommandContext context)
+    {
+        var image = new Argument<string>("IMAGE") { Description = "The picture (PNG)." };
+        var prompt = new Argument<string>("PROMPT") { Description = "What to find: phrases separated by ' . ', as in \"person . red car .\"" };
+        Option<float?> threshold = NumberOption.Fraction("--threshold", "Lowest score to report, 0 to 1. Default: the model's.");
+        var json = new Option<string?>("--json") { Description = "Write the detections as JSON to this file, or to standard output if it is -.", HelpName = "PATH" };
+        var output = new Option<string?>("--output")
+        {
+            Description = "Write the annotated picture to this PNG file. Default, without --json: IMAGE.detections.png in the current folder.",
+            HelpName = "PNG",
+        };
+        var shared = new DetectorOptions(modelRequired: false);
+        var command = new Command("detect", "Finds objects, prints a table and draws them on the picture.") { image, prompt, threshold, json, output };
+        shared.AddTo(command);
+        command.SetAction(parsed => Run(
+            context,
+            new Request(
+                parsed.GetRequiredValue(image),
+                parsed.GetRequiredValue(prompt),
+                parsed.GetValue(json),
+                parsed.GetValue(output),
+                shared.Model(parsed),
+                shared.Machine(parsed),
+                new DetectOptions { Threshold = parsed.GetValue(threshold), MinSize = shared.MinSize(parsed), MaxSize = shared.MaxSize(parsed) })));
+        return command;
+    }
+
+    private static int Run(CommandContext context, Request request)
+    {
+        string? picturePath = request.OutputPath ?? (request.JsonPath is null ? DefaultPicture(context, request.ImagePath) : null);
+        CheckPaths(request, picturePath);
+        Prompt prompt = Prompt.Parse(request.Prompt);
+        DecodedImage image = ImageFile.Read(request.ImagePath);
+        using IDetectorSession detector = Progress.Run(context, "loading the model", () => context.OpenDetector(request.Model, request.Machine));
+        IReadOnlyList<Detection> detections = Progress.Run(
+            context, "detecting", () => detector.Detect(image.View, prompt, request.Options, context.Cancellation));
+
+        if (picturePath is not null)
+            ImageFile.WritePng(picturePath, DetectionPainter.Paint(image.View, detections).View);
+        if (request.JsonPath is not null)
+        {
+            byte[] json = DetectionReport.ToJson(image.Width, image.Height, detector.ModelName, prompt.Caption, detections);
+            if (request.JsonPath == StandardOutput)
+                context.Out.WriteLine(Encoding.UTF8.GetString(json));
+            else
+                WriteFile(request.JsonPath, json);
+        }
+
+        // With --json - the standard output is the JSON and nothing else.
+        TextWriter messages = request.JsonPath == StandardOutput ? context.Error : context.Out;
+        if (request.JsonPath != StandardOutput)
+            DetectionReport.WriteTable(context.Out, detections);
+        if (request.JsonPath is not null and not StandardOutput)
+            messages.WriteLine($"wrote {request.JsonPath}");
+        if (picturePath is not null)
+            messages.WriteLine($"wrote {picturePath}");
+        return GlipCommandLine.Success;
+    }
+
+    private static string DefaultPicture(CommandContext context, string imagePath) =>
+        Path.Combine(context.WorkingFolder, $"{Path.GetFileNameWithoutExtension(imagePath)}.detections.png");
+
+    /// <summary>Refuses what would destroy the input or surprise, before any work.</summary>
+    private static void CheckPaths(Request request, string? picturePath)
+    {
+        if (picturePath is not null && !picturePath.EndsWith(".png", StringComparison.OrdinalIgnoreCase))
+            throw new UsageException($"--output '{picturePath}': only PNG can be written, the name must end in .png");
+        string? jsonPath = request.JsonPath == StandardOutput ? null : request.JsonPath;
+        foreach ((string? path, string what) in new[] { (picturePath, "annotated picture"), (jsonPath, "JSON") })
+        {
+            if (path is null)
+                continue;
+            if (SameFile(path, request.ImagePath))
+                throw new UsageException($"the {what} would replace the picture itself: {path}");
+            OutputFile.RequireFolder(path);
+        }
+
+        if (picturePath is not null && jsonPath is not null && SameFile(picturePath, jsonPath))
+            throw new UsageException($"--output and --json name the same file: {jsonPath}");
+
+        static bool SameFile(string a, string b) => Path.GetFullPath(a) == Path.GetFullPath(b);
+    }
+
+    private static void WriteFile(string path, ReadOnlySpan<byte> bytes)
+    {
+        using var output = new OutputFile(path);
+        output.Stream.Write(bytes);
+        output.Commit();
+    }
+
+    private sealed record Request(
+        string ImagePath,
+        string Prompt,
+        string? JsonPath,
+        string? OutputPath,
+        ModelReference Model,
+        GlipOptions Machine,
+        DetectOptions Options);
+}

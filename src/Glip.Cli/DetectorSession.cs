@@ -1,0 +1,42 @@
+using Glip.Managed;
+using Glip.Managed.Diagnostics;
+using Glip.Managed.Imaging;
+using Glip.Managed.Text;
+
+namespace Glip.Cli;
+
+/// <summary>The part of <see cref="GlipDetector"/> that commands use; tests put a stand-in here.</summary>
+internal interface IDetectorSession : IDisposable
+{
+    string ModelName { get; }
+
+    string Isa { get; }
+
+    int Threads { get; }
+
+    IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions options, CancellationToken cancellationToken);
+
+    void Trace(ImageView image, Prompt prompt, IStageSink sink, DetectOptions options, float? inferenceThreshold, CancellationToken cancellationToken);
+}
+
+/// <summary>A loaded model.</summary>
+internal sealed class DetectorSession(GlipDetector detector) : IDetectorSession
+{
+    public string ModelName => detector.ModelName;
+
+    public string Isa => detector.Isa;
+
+    public int Threads => detector.Threads;
+
+    /// <summary>Loads a model. See <see cref="GlipDetector.Load(string, GlipOptions?)"/> for errors.</summary>
+    public static IDetectorSession Open(ModelReference model, GlipOptions options) =>
+        new DetectorSession(model.IsDefault ? GlipDetector.LoadDefault(options) : GlipDetector.Load(model.Open(), options));
+
+    public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions options, CancellationToken cancellationToken) =>
+        detector.Detect(image, prompt, options, cancellationToken);
+
+    public void Trace(ImageView image, Prompt prompt, IStageSink sink, DetectOptions options, float? inferenceThreshold, CancellationToken cancellationToken) =>
+        detector.Trace(image, prompt, sink, options, inferenceThreshold, cancellationToken);
+
+    public void Dispose() => detector.Dispose();
+}

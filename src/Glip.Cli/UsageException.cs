@@ -1,0 +1,4 @@
+namespace Glip.Cli;
+
+/// <summary>Arguments that parse one by one but do not make sense together.</summary>
+internal sealed class UsageException(string message) : Exception(message);

@@ -1,0 +1,180 @@
+using System.Text.Json;
+using Glip.Managed.Imaging.Codecs;
+using Glip.Managed.Text;
+
+namespace Glip.Managed.Tests.Cli;
+
+public class DetectCommandTests
+{
+    private static readonly Detection[] _two =
+    [
+        new(new Box(1.25f, 2, 30.1f, 25), 0.87654321f, 2, new PhraseSpan("été [red]", 6, 15)),
+        new(new Box(-0.5f, 0, 3, 1e-7f), 0.5f, 1, new PhraseSpan("dog", 0, 3)),
+    ];
+
+    [Fact]
+    public void Prints_a_table_and_draws_into_the_current_folder()
+    {
+        using var command = new CommandRun { Session = new FakeSession { Detections = _two } };
+
+        Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog . été [red] ."));
+
+        string picture = command.File("cat.detections.png");
+        Assert.Contains("été [red]", command.Out);
+        Assert.Contains("0.877", command.Out);
+        Assert.Contains("1.3, 2.0, 30.1, 25.0", command.Out);
+        Assert.Contains($"wrote {picture}", command.Out);
+        Assert.Empty(command.Error);
+        Assert.Contains(ImageFile.Read(picture).Pixels, b => b != 0);
+        Assert.True(command.Session.IsDisposed);
+    }
+
+    [Fact]
+    public void Json_on_standard_output_is_alone_there_and_no_picture_is_written()
+    {
+        using var command = new CommandRun { Session = new FakeSession { Detections = _two } };
+
+        Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog . été [red] .", "--json", "-"));
+
+        using JsonDocument json = JsonDocument.Parse(command.Out);
+        JsonElement root = json.RootElement;
+        Assert.Equal(["image", "model", "prompt", "detections"], root.EnumerateObject().Select(p => p.Name));
+        Assert.Equal(40, root.GetProperty("image").GetProperty("width").GetInt32());
+        Assert.Equal(30, root.GetProperty("image").GetProperty("height").GetInt32());
+        Assert.Equal("fake", root.GetProperty("model").GetString());
+        Assert.Equal("dog . été [red] .", root.GetProperty("prompt").GetString());
+        JsonElement first = root.GetProperty("detections")[0];
+        Assert.Equal(["label", "phrase", "span", "score", "box"], first.EnumerateObject().Select(p => p.Name));
+        Assert.Equal(2, first.GetProperty("label").GetInt32());
+        Assert.Equal("été [red]", first.GetProperty("phrase").GetString());
+        Assert.Equal([6, 15], first.GetProperty("span").EnumerateArray().Select(v => v.GetInt32()));
+        Assert.Equal(0.87654321f, first.GetProperty("score").GetSingle());
+        Assert.Equal([-0.5f, 0, 3, 1e-7f], root.GetProperty("detections")[1].GetProperty("box").EnumerateArray().Select(v => v.GetSingle()));
+        Assert.Equal([command.File("cat.png")], Directory.GetFiles(command.Folder));
+    }
+
+    [Fact]
+    public void Writes_the_named_files_and_says_so()
+    {
+        using var command = new CommandRun { Session = new FakeSession { Detections = _two } };
+        (string json, string picture) = (command.File("found.json"), command.File("found.PNG"));
+
+        Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog", "--json", json, "--output", picture));
+
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(json));
+        Assert.Equal(2, document.RootElement.GetProperty("detections").GetArrayLength());
+        Assert.Equal(160, ImageFile.Read(picture).Width);
+        Assert.Contains($"wrote {json}", command.Out);
+        Assert.Contains($"wrote {picture}", command.Out);
+        Assert.False(File.Exists(command.File("cat.detections.png")));
+    }
+
+    [Fact]
+    public void Picture_beside_json_on_standard_output_is_reported_on_the_error_stream()
+    {
+        using var command = new CommandRun();
+        string picture = command.File("a.png");
+
+        Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog", "--json", "-", "--output", picture));
+
+        using JsonDocument json = JsonDocument.Parse(command.Out);
+        Assert.Equal(0, json.RootElement.GetProperty("detections").GetArrayLength());
+        Assert.Contains($"wrote {picture}", command.Error);
+    }
+
+    [Fact]
+    public void Nothing_found_is_a_success()
+    {
+        using var command = new CommandRun();
+
+        Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog"));
+
+        Assert.Contains("nothing found", command.Out);
+    }
+
+    [Fact]
+    public void Options_reach_the_detector()
+    {
+        using var command = new CommandRun();
+
+        Assert.Equal(0, command.Run(
+            "detect", command.File("cat.png"), "@dog", "--model", "procedural:glip-t-a:-7", "--vocab", "v.txt", "--threshold", "0.25", "--isa", "avx2", "--threads", "3", "--min-size", "0", "--max-size", "640"));
+
+        Assert.Equal(new GlipOptions { Isa = "avx2", Threads = 3 }, command.Loaded!.Value.Options);
+        Assert.Equal(("glip-t-a", -7L, "v.txt"), (command.Loaded.Value.Model.Procedural!.Name, command.Loaded.Value.Model.Seed, command.Loaded.Value.Model.VocabularyPath));
+        Assert.Equal(new DetectOptions { Threshold = 0.25f, MinSize = 0, MaxSize = 640 }, command.Session.Options);
+        Assert.Equal((40, 30), command.Session.ImageSize);
+        Assert.Equal("@dog", command.Session.Prompt!.Caption);
+    }
+
+    [Fact]
+    public void Without_options_the_model_decides()
+    {
+        using var command = new CommandRun();
+
+        Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog"));
+
+        Assert.True(command.Loaded!.Value.Model.IsDefault);
+        Assert.Equal(new GlipOptions(), command.Loaded.Value.Options);
+        Assert.Equal(new DetectOptions(), command.Session.Options);
+    }
+
+    [Theory]
+    [InlineData("missing.png", "missing.png")]
+    [InlineData("text.png", "expected a PNG picture")]
+    public void Unreadable_pictures_fail_before_the_model_is_loaded(string name, string expected)
+    {
+        using var command = new CommandRun();
+        File.WriteAllText(command.File("text.png"), "no picture");
+
+        Assert.Equal(1, command.Run("detect", command.File(name), "dog"));
+
+        Assert.Contains(expected, command.Error);
+        Assert.Single(command.Error.TrimEnd().Split('\n'));
+        Assert.Null(command.Loaded);
+    }
+
+    [Fact]
+    public void Missing_output_folder_fails_before_the_model_is_loaded()
+    {
+        using var command = new CommandRun();
+
+        Assert.Equal(1, command.Run("detect", command.File("cat.png"), "dog", "--output", command.File("nowhere/a.png")));
+
+        Assert.Contains("folder to write to does not exist", command.Error);
+        Assert.Null(command.Loaded);
+    }
+
+    [Fact]
+    public void Cancelling_leaves_no_file_and_returns_1()
+    {
+        using var cancellation = new CancellationTokenSource();
+        using var command = new CommandRun { Cancellation = cancellation.Token, Session = new FakeSession { OnDetect = cancellation.Cancel } };
+
+        Assert.Equal(1, command.Run("detect", command.File("cat.png"), "dog"));
+
+        Assert.Equal("glip: cancelled", command.Error.TrimEnd());
+        Assert.Equal([command.File("cat.png")], Directory.GetFiles(command.Folder));
+        Assert.True(command.Session.IsDisposed);
+    }
+
+    [Fact]
+    public void Unforeseen_errors_are_one_line_too()
+    {
+        using var command = new CommandRun { Session = new FakeSession { OnDetect = () => throw new InvalidOperationException("first\nsecond") } };
+
+        Assert.Equal(1, command.Run("detect", command.File("cat.png"), "dog"));
+
+        Assert.Equal("glip: unexpected InvalidOperationException: first second", command.Error.TrimEnd());
+    }
+
+    [Fact]
+    public void Callers_mistakes_found_by_the_library_are_wrong_usage()
+    {
+        using var command = new CommandRun { Session = new FakeSession { OnDetect = () => throw new ArgumentException("the picture is too wide", "image") } };
+
+        Assert.Equal(2, command.Run("detect", command.File("cat.png"), "dog"));
+
+        Assert.Equal("glip: the picture is too wide", command.Error.TrimEnd());
+    }
+}

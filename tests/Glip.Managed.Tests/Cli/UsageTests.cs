@@ -1,0 +1,65 @@
+namespace Glip.Managed.Tests.Cli;
+
+public class UsageTests
+{
+    [Theory]
+    [InlineData("detect IMAGE dog --isa mmx", "--isa 'mmx'")]
+    [InlineData("detect IMAGE dog --isa", "--isa")]
+    [InlineData("detect IMAGE dog --threshold -0.5", "--threshold must be a number from 0 to 1, got '-0.5'")]
+    [InlineData("detect IMAGE dog --threshold 1.01", "0 to 1")]
+    [InlineData("detect IMAGE dog --threshold NaN", "0 to 1")]
+    [InlineData("detect IMAGE dog --threshold 0,5", "0 to 1")]
+    [InlineData("detect IMAGE dog --threads -1", "--threads must be a whole number from 0 on, got '-1'")]
+    [InlineData("detect IMAGE dog --threads many", "--threads")]
+    [InlineData("detect IMAGE dog --min-size -800", "--min-size")]
+    [InlineData("detect IMAGE dog --max-size 1e3", "--max-size")]
+    [InlineData("detect IMAGE dog --model procedural:glip-x:1 --vocab v", "procedural:glip-x:1")]
+    [InlineData("detect IMAGE dog --model procedural:glip-t:one --vocab v", "whole number")]
+    [InlineData("detect IMAGE dog --model procedural:glip-t:1", "--vocab")]
+    [InlineData("detect IMAGE dog --vocab v", "--model")]
+    [InlineData("detect IMAGE dog --output picture.jpg", ".png")]
+    [InlineData("detect IMAGE dog --output IMAGE", "replace the picture")]
+    [InlineData("detect IMAGE dog --json IMAGE", "replace the picture")]
+    [InlineData("detect IMAGE dog --json a.png --output a.png", "same file")]
+    [InlineData("detect IMAGE .", "prompt")]
+    [InlineData("detect IMAGE", "PROMPT")]
+    [InlineData("detect IMAGE dog --bogus", "--bogus")]
+    [InlineData("detect IMAGE dog extra", "extra")]
+    [InlineData("inspect", "MODEL")]
+    [InlineData("trace IMAGE dog --out o", "--model")]
+    [InlineData("trace IMAGE dog --model m", "--out")]
+    [InlineData("trace IMAGE --model m --out o", "either IMAGE and PROMPT or --case")]
+    [InlineData("trace IMAGE dog --case c --model m --out o", "either IMAGE and PROMPT or --case")]
+    [InlineData("trace --case c --min-size 0 --model m --out o", "--min-size")]
+    [InlineData("frobnicate", "frobnicate")]
+    [InlineData("", "command")]
+    public void Wrong_usage_is_one_line_and_code_2(string arguments, string expected)
+    {
+        using var command = new CommandRun();
+        string image = command.File("cat.png");
+
+        int code = command.Run([.. arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(a => a == "IMAGE" ? image : a)]);
+
+        Assert.Equal(2, code);
+        Assert.StartsWith("glip: ", command.Error);
+        Assert.Contains(expected, command.Error);
+        Assert.Single(command.Error.TrimEnd().Split('\n'));
+        Assert.Empty(command.Out);
+        Assert.Null(command.Loaded);
+    }
+
+    [Theory]
+    [InlineData("--help", "detect")]
+    [InlineData("detect --help", "--threshold")]
+    [InlineData("trace -h", "--case")]
+    [InlineData("--version", ".")]
+    public void Help_goes_to_standard_output(string arguments, string expected)
+    {
+        using var command = new CommandRun();
+
+        Assert.Equal(0, command.Run(arguments.Split(' ')));
+
+        Assert.Contains(expected, command.Out);
+        Assert.Empty(command.Error);
+    }
+}
