@@ -34,7 +34,7 @@ internal sealed record HeadOutput(
         processor.Begin(scratch, LabelTokens, ImageHeight, ImageWidth, inferenceThreshold);
         for (int level = 0; level < Levels.Count; level++)
             processor.AddLevel(scratch, Levels[level].AsLevel());
-        return processor.Select(scratch, OriginalHeight, OriginalWidth, trace);
+        return processor.Select(scratch, OriginalHeight, OriginalWidth, trace).ToArray();
     }
 
     /// <summary>A recorded run of the original; its maps are channels first.</summary>
