@@ -1,1 +1,3 @@
-return 2;
+using Glip.WeightsTools;
+
+return await WeightsCommandLine.RunAsync(args, Console.Out, Console.Error);

@@ -10,9 +10,36 @@ namespace Glip.Managed.Model;
 /// </remarks>
 public sealed record GlipConfig
 {
+    /// <summary>A configuration of defaults and empty sizes, to be filled in.</summary>
+    public GlipConfig()
+        : this(name: "glip")
+    {
+    }
+
+    // Generated JSON code writes zero over the default of an init property that the text lacks; it does respect the defaults of
+    // constructor parameters. So all optional values have theirs here.
+    [JsonConstructor]
+    internal GlipConfig(
+        string name = "glip",
+        int groupNormGroups = 16,
+        float anchorScale = 8,
+        InputConfig? input = null,
+        float defaultThreshold = 0.5f,
+        IReadOnlyList<string>? names = null,
+        int maxQueryLength = 256)
+    {
+        Name = name;
+        GroupNormGroups = groupNormGroups;
+        AnchorScale = anchorScale;
+        Input = input ?? new();
+        DefaultThreshold = defaultThreshold;
+        Names = names ?? [];
+        MaxQueryLength = maxQueryLength;
+    }
+
     /// <summary>A short name: <c>glip-t</c>, <c>micro_b</c>.</summary>
     [JsonPropertyName("config")]
-    public string Name { get; init; } = "glip";
+    public string Name { get; init; }
 
     /// <summary>Image backbone sizes.</summary>
     [JsonPropertyName("swin"), JsonRequired]
@@ -44,27 +71,27 @@ public sealed record GlipConfig
 
     /// <summary>Groups of the tower's group norms.</summary>
     [JsonPropertyName("group_norm_groups")]
-    public int GroupNormGroups { get; init; } = 16;
+    public int GroupNormGroups { get; init; }
 
     /// <summary>Side of an anchor in strides: 8 in all published models.</summary>
     [JsonPropertyName("anchor_scale")]
-    public float AnchorScale { get; init; } = 8;
+    public float AnchorScale { get; init; }
 
     /// <summary>Test image size.</summary>
     [JsonPropertyName("input")]
-    public InputConfig Input { get; init; } = new();
+    public InputConfig Input { get; init; }
 
     /// <summary>Detections below this score are not reported unless the caller says otherwise.</summary>
     [JsonPropertyName("default_threshold")]
-    public float DefaultThreshold { get; init; } = 0.5f;
+    public float DefaultThreshold { get; init; }
 
     /// <summary>Names that the model was trained to find; empty for an open vocabulary.</summary>
     [JsonPropertyName("names")]
-    public IReadOnlyList<string> Names { get; init; } = [];
+    public IReadOnlyList<string> Names { get; init; }
 
     /// <summary>Longest token sequence, with the two specials (MAX_QUERY_LEN).</summary>
     [JsonPropertyName("max_query_len")]
-    public int MaxQueryLength { get; init; } = 256;
+    public int MaxQueryLength { get; init; }
 
     /// <summary>Pyramid levels P3..P7: three from the backbone, two on top. The original's code is written for five.</summary>
     [JsonIgnore]
@@ -226,6 +253,15 @@ public sealed record SwinConfig
 /// <summary>BERT sizes (Devlin et al., 2019).</summary>
 public sealed record BertConfig
 {
+    /// <summary>Empty sizes, to be filled in, and the usual number of positions.</summary>
+    public BertConfig()
+        : this(maxPositions: 512)
+    {
+    }
+
+    [JsonConstructor]
+    internal BertConfig(int maxPositions = 512) => MaxPositions = maxPositions;
+
     /// <summary>Width of a token.</summary>
     [JsonPropertyName("hidden_size"), JsonRequired]
     public int HiddenSize { get; init; }
@@ -248,7 +284,7 @@ public sealed record BertConfig
 
     /// <summary>Rows of the position table.</summary>
     [JsonPropertyName("max_position_embeddings")]
-    public int MaxPositions { get; init; } = 512;
+    public int MaxPositions { get; init; }
 }
 
 /// <summary>Bi-directional cross attention sizes (BiMultiHeadAttention).</summary>
@@ -266,13 +302,26 @@ public sealed record FusionConfig
 /// <summary>Image size at test time, in pixels.</summary>
 public sealed record InputConfig
 {
+    /// <summary>The sizes that the original evaluates with.</summary>
+    public InputConfig()
+        : this(minSize: 800)
+    {
+    }
+
+    [JsonConstructor]
+    internal InputConfig(int minSize = 800, int maxSize = 1333)
+    {
+        MinSize = minSize;
+        MaxSize = maxSize;
+    }
+
     /// <summary>Length that the shorter side is resized to; 0 keeps the picture as it is.</summary>
     [JsonPropertyName("min_size")]
-    public int MinSize { get; init; } = 800;
+    public int MinSize { get; init; }
 
     /// <summary>Cap on the longer side; 0 for none.</summary>
     [JsonPropertyName("max_size")]
-    public int MaxSize { get; init; } = 1333;
+    public int MaxSize { get; init; }
 }
 
 [JsonSerializable(typeof(GlipConfig))]

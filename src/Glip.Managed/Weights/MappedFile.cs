@@ -1,0 +1,71 @@
+using System.IO.MemoryMappedFiles;
+
+namespace Glip.Managed.Weights;
+
+/// <summary>A file's bytes as spans, mapped into memory instead of read: opening costs nothing and processes share the pages.</summary>
+/// <remarks>The file must not shrink while it is open; the operating system ends the process that then reads past its end.</remarks>
+internal sealed unsafe class MappedFile : IDisposable
+{
+    private readonly MemoryMappedFile? _file;
+    private readonly MemoryMappedViewAccessor? _view;
+    private byte* _start;
+    private bool _disposed;
+
+    /// <summary>Maps the file at <paramref name="path"/> for reading.</summary>
+    /// <exception cref="IOException">The file cannot be opened.</exception>
+    public MappedFile(string path)
+    {
+        var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
+        Length = stream.Length;
+        if (Length == 0)
+        {
+            // An empty file cannot be mapped, but has no byte to hand out either.
+            stream.Dispose();
+            return;
+        }
+
+        try
+        {
+            _file = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
+            _view = _file.CreateViewAccessor(0, Length, MemoryMappedFileAccess.Read);
+        }
+        catch
+        {
+            _file?.Dispose();
+            stream.Dispose();
+            throw;
+        }
+
+        byte* pointer = null;
+        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref pointer);
+        _start = pointer + _view.PointerOffset;
+    }
+
+    /// <summary>Bytes in the file.</summary>
+    public long Length { get; }
+
+    /// <summary>The bytes <c>[offset, offset + length)</c>, valid until this object is disposed.</summary>
+    public ReadOnlySpan<byte> Slice(long offset, int length)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, Length - length);
+        return new ReadOnlySpan<byte>(_start + offset, length);
+    }
+
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _start = null;
+        if (_view is not null)
+        {
+            _view.SafeMemoryMappedViewHandle.ReleasePointer();
+            _view.Dispose();
+        }
+
+        _file?.Dispose();
+    }
+}

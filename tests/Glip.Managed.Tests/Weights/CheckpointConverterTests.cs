@@ -1,0 +1,192 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Json;
+using Glip.Managed;
+using Glip.Managed.Model;
+using Glip.Managed.Weights;
+using Glip.WeightsTools;
+using static Glip.Tests.Weights.TinyModel;
+
+namespace Glip.Tests.Weights;
+
+public sealed class CheckpointConverterTests : IDisposable
+{
+    private readonly TempFolder _folder = new();
+
+    private string Target => _folder.File("out.safetensors");
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("micro_a")]
+    [InlineData("micro_b")]
+    public void Checkpoints_of_the_original_convert_bit_for_bit(string model)
+    {
+        byte[] json = File.ReadAllBytes(TestData.Path(model, "config.json"));
+        using JsonDocument document = JsonDocument.Parse(json);
+        string vocabulary = TestData.Path("vocab_micro_3000.txt");
+        ConversionReport report = CheckpointConverter.Convert(
+            TestData.Path(model, model + ".pth"), GlipConfig.Parse(json, model), vocabulary, Target, TensorType.F32);
+
+        using ModelFile converted = ModelFile.Open(Target);
+        using var expected = new ProceduralWeights(converted.Config, document.RootElement.GetProperty("seed").GetInt64(), default);
+        Assert.Equal(expected.TensorNames, converted.TensorNames);
+        foreach (string name in expected.TensorNames)
+        {
+            Assert.True(expected.TryGetTensor(name, out WeightTensor formula));
+            Assert.True(converted.TryGetTensor(name, out WeightTensor stored));
+            Assert.Equal(TensorType.F32, stored.Type);
+            Assert.True(formula.Bytes.SequenceEqual(stored.Bytes), name);
+        }
+
+        Assert.Equal(File.ReadAllBytes(vocabulary), converted.Vocabulary.ToArray());
+        Assert.Equal(expected.TensorNames.Count, report.Tensors);
+        Assert.Empty(report.Unknown);
+        Assert.Equal(
+            [("attn.relative_position_index", 8), ("embeddings.position_ids", 1), ("rpn.anchor_generator", 5), ("rpn.head.cls_logits", 2)],
+            report.Unneeded);
+    }
+
+    [Theory]
+    [InlineData(TensorType.F16)]
+    [InlineData(TensorType.BF16)]
+    [InlineData(TensorType.F64)]
+    public void All_floating_types_become_the_type_asked_for(object type)
+    {
+        // Values that each of the types holds exactly.
+        List<Tensor> tensors = [.. Tensors().Select(t => t with { Type = (TensorType)type, Bytes = Bytes((TensorType)type, t.Bytes.Length / 4) })];
+        foreach (TensorType target in (TensorType[])[TensorType.F32, TensorType.F16])
+        {
+            ConversionReport report = Convert(Checkpoint(tensors), target);
+            using ModelFile model = ModelFile.Open(Target);
+            foreach (Tensor tensor in tensors)
+            {
+                Assert.True(model.TryGetTensor(tensor.Name, out WeightTensor stored));
+                Assert.Equal(target, stored.Type);
+                Assert.Equal(Enumerable.Range(0, tensor.Bytes.Length / ((TensorType)type).ByteSize()).Select(Value), TensorConversion.ReadSingles(stored));
+            }
+
+            Assert.Equal(0, report.LargestChange);
+            Assert.Equal(["optimizer"], report.SkippedSections);
+        }
+
+        static float Value(int i) => i % 2 == 0 ? i % 100 : -0.5f;
+
+        static byte[] Bytes(TensorType type, int count) =>
+        [
+            .. Enumerable.Range(0, count).Select(Value).SelectMany(v => type switch
+            {
+                TensorType.F16 => BitConverter.GetBytes((Half)v),
+                TensorType.BF16 => BitConverter.GetBytes((ushort)(BitConverter.SingleToUInt32Bits(v) >> 16)),
+                _ => BitConverter.GetBytes((double)v),
+            }),
+        ];
+    }
+
+    [Fact]
+    public void Rounding_to_half_precision_is_reported()
+    {
+        List<Tensor> tensors = Tensors();
+        foreach (Tensor tensor in tensors)
+            MemoryMarshal.Cast<byte, float>(tensor.Bytes.AsSpan()).Fill(1);
+        MemoryMarshal.Cast<byte, float>(Find(tensors, "rpn.head.bias_lang").Bytes.AsSpan())[0] = 2 + 1 / 1024f; // half way between two halves
+
+        ConversionReport report = Convert(Checkpoint(tensors), TensorType.F16);
+
+        Assert.Equal("rpn.head.bias_lang", report.MostChangedTensor);
+        Assert.Equal(1 / 1024f / (2 + 1 / 1024f), report.LargestChange);
+    }
+
+    [Fact]
+    public void Values_beyond_half_precision_are_refused()
+    {
+        List<Tensor> tensors = Tensors();
+        MemoryMarshal.Cast<byte, float>(Find(tensors, "rpn.head.bias_lang").Bytes.AsSpan())[2] = -70000;
+        Expect(
+            "tensor 'rpn.head.bias_lang': the value -70000 is beyond half precision (65504); use --dtype f32",
+            Checkpoint(tensors), TensorType.F16);
+    }
+
+    [Fact]
+    public void A_missing_tensor_is_named()
+    {
+        List<Tensor> tensors = [.. Tensors().Where(t => t.Name != "rpn.head.scales.3.scale")];
+        Expect("x.pth: tensor 'rpn.head.scales.3.scale' is missing, expected [1]", Checkpoint(tensors));
+    }
+
+    [Fact]
+    public void A_tensor_of_another_shape_is_named()
+    {
+        List<Tensor> tensors = [.. Tensors().Select(t => t.Name == "rpn.head.bias_lang" ? t with { Shape = [2, 2] } : t)];
+        Expect("x.pth: tensor 'rpn.head.bias_lang' expected [4], found [2,2]", Checkpoint(tensors));
+    }
+
+    [Fact]
+    public void A_tensor_of_whole_numbers_is_named()
+    {
+        List<Tensor> tensors = [.. Tensors().Select(t => t.Name == "rpn.head.log_scale" ? t with { Type = TensorType.I64, Bytes = new byte[8] } : t)];
+        Expect("x.pth: tensor 'rpn.head.log_scale' expected F32, F16, BF16 or F64, found I64", Checkpoint(tensors));
+    }
+
+    [Fact]
+    public void Unknown_entries_are_left_out_and_listed()
+    {
+        ConversionReport report = Convert(Checkpoint([.. Tensors(), new("rpn.head.new_idea", TensorType.F32, [1], new byte[4])]));
+        Assert.Equal(["rpn.head.new_idea"], report.Unknown);
+        using ModelFile model = ModelFile.Open(Target);
+        Assert.False(model.TryGetTensor("rpn.head.new_idea", out _));
+    }
+
+    [Theory]
+    [InlineData("a\nb\nc\nd\n", "expected 5 tokens (bert.vocab_size), found 4")]
+    [InlineData("a\nb\nc\nd\ne\nf", "expected 5 tokens (bert.vocab_size), found 6")]
+    public void The_vocabulary_must_belong_to_the_checkpoint(string vocabulary, string message)
+    {
+        string path = _folder.Write("vocab.txt", Encoding.UTF8.GetBytes(vocabulary));
+        Refusal.Expect<GlipFormatException>(
+            message,
+            () => CheckpointConverter.Convert(_folder.Write("x.pth", Checkpoint(Tensors())), Config, path, Target, TensorType.F32));
+        Assert.False(File.Exists(Target));
+    }
+
+    [Fact]
+    public void A_vocabulary_from_Windows_is_stored_as_any_other()
+    {
+        string path = _folder.Write("vocab.txt", [0xEF, 0xBB, 0xBF, .. Encoding.UTF8.GetBytes(Vocabulary.Replace("\n", "\r\n", StringComparison.Ordinal))]);
+        CheckpointConverter.Convert(_folder.Write("x.pth", Checkpoint(Tensors())), Config, path, Target, TensorType.F32);
+        using ModelFile model = ModelFile.Open(Target);
+        Assert.Equal(VocabularyBytes, model.Vocabulary.ToArray());
+    }
+
+    [Fact]
+    public void A_vocabulary_that_is_not_text_is_refused()
+    {
+        string path = _folder.Write("vocab.txt", [0xFF, 0xFE, (byte)'\n']);
+        Refusal.Expect<GlipFormatException>(
+            "expected UTF-8 text",
+            () => CheckpointConverter.Convert("x.pth", Config, path, Target, TensorType.F32));
+    }
+
+    [Fact]
+    public void Interrupting_leaves_nothing()
+    {
+        string source = _folder.Write("x.pth", Checkpoint(Tensors()));
+        string vocabulary = _folder.Write("vocab.txt", VocabularyBytes);
+        using var interrupted = new CancellationTokenSource();
+        interrupted.Cancel();
+        Assert.Throws<OperationCanceledException>(() => CheckpointConverter.Convert(source, Config, vocabulary, Target, TensorType.F32, interrupted.Token));
+        Assert.Equal(["vocab.txt", "x.pth"], _folder.Files.Order());
+    }
+
+    private static Tensor Find(List<Tensor> tensors, string name) => tensors.Single(t => t.Name == name);
+
+    private ConversionReport Convert(byte[] checkpoint, TensorType type = TensorType.F32) =>
+        CheckpointConverter.Convert(_folder.Write("x.pth", checkpoint), Config, _folder.Write("vocab.txt", VocabularyBytes), Target, type);
+
+    /// <summary>The conversion must fail with this message and leave no file behind.</summary>
+    private void Expect(string message, byte[] checkpoint, TensorType type = TensorType.F32)
+    {
+        Refusal.Expect<GlipFormatException>(message, () => Convert(checkpoint, type));
+        Assert.Equal(["vocab.txt", "x.pth"], _folder.Files.Order());
+    }
+}

@@ -1,0 +1,116 @@
+using Glip.Tests.Weights.Torch;
+using Glip.WeightsTools;
+using static Glip.Tests.Weights.TinyModel;
+
+namespace Glip.Tests.Weights;
+
+public sealed class WeightsCommandLineTests : IDisposable
+{
+    private readonly TempFolder _folder = new();
+    private readonly StringWriter _output = new();
+    private readonly StringWriter _error = new();
+    private readonly string _checkpoint;
+    private readonly string _config;
+    private readonly string _vocabulary;
+
+    public WeightsCommandLineTests()
+    {
+        _checkpoint = _folder.Write("x.pth", Checkpoint(Tensors()));
+        _config = _folder.Write("config.json", Config.ToJson());
+        _vocabulary = _folder.Write("vocab.txt", VocabularyBytes);
+    }
+
+    private string Target => _folder.File("out.safetensors");
+
+    public void Dispose()
+    {
+        _folder.Dispose();
+        _output.Dispose();
+        _error.Dispose();
+    }
+
+    [Fact]
+    public async Task Convert_says_what_it_wrote_and_inspect_what_is_in_it()
+    {
+        Assert.Equal(0, await Run("convert", _checkpoint, "--config", _config, "--vocab", _vocabulary, "--out", Target, "--dtype", "f16"));
+        Assert.Contains($"wrote {Target}: {Tensors().Count} tensors, F16, ", _output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("rounding changed no value by more than", _output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("not read: 'optimizer'", _output.ToString(), StringComparison.Ordinal);
+
+        Assert.Equal(0, await Run("inspect", Target));
+        Assert.Contains("model           tiny", _output.ToString(), StringComparison.Ordinal);
+        Assert.Equal("", _error.ToString());
+    }
+
+    [Fact]
+    public async Task Convert_lists_what_it_left_out()
+    {
+        string source = _folder.Write("y.pth", Checkpoint(
+        [
+            .. Tensors(),
+            new("rpn.head.cls_logits.bias", Managed.Weights.TensorType.F32, [1], new byte[4]),
+            new("rpn.head.new_idea", Managed.Weights.TensorType.F32, [1], new byte[4]),
+        ]));
+        Assert.Equal(0, await Run("convert", source, "--config", _config, "--vocab", _vocabulary, "--out", Target));
+        Assert.Contains("left out, not needed: 1 rpn.head.cls_logits", _output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("left out, unknown: 'rpn.head.new_idea'", _output.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Failures_are_one_line_exit_code_1_and_no_file()
+    {
+        byte[] evil = CheckpointBuilder.Zip("r", ("data.pkl", new PickleBuilder().Global("os", "system").Text("id").Op("\u0085R").End()));
+        string[][] failing =
+        [
+            [_folder.Write("evil.pth", evil), "--config", _config, "--vocab", _vocabulary],
+            [_checkpoint, "--config", "glip-t", "--vocab", _vocabulary],
+            [_checkpoint, "--config", _vocabulary, "--vocab", _vocabulary],
+            [_checkpoint, "--config", _config, "--vocab", _config],
+            [_checkpoint, "--config", _config, "--vocab", _folder.File("missing.txt")],
+            [_folder.File("missing.pth"), "--config", _config, "--vocab", _vocabulary],
+        ];
+        int files = _folder.Files.Length;
+        foreach (string[] arguments in failing)
+        {
+            _error.GetStringBuilder().Clear();
+            Assert.Equal(1, await Run(["convert", .. arguments, "--out", Target]));
+            string line = Assert.Single(_error.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries));
+            Assert.StartsWith("glip-weights: ", line, StringComparison.Ordinal);
+            Assert.Equal(files, _folder.Files.Length);
+        }
+
+        Assert.Equal(1, await Run("convert", _checkpoint, "--config", _config, "--vocab", _vocabulary, "--out", _folder.File("no folder/out")));
+        Assert.Equal(1, await Run("inspect", _checkpoint));
+        Assert.Equal("", _output.ToString());
+    }
+
+    [Fact]
+    public async Task Wrong_usage_is_exit_code_2()
+    {
+        Assert.Equal(2, await Run());
+        Assert.Equal(2, await Run("convert", _checkpoint));
+        Assert.Equal(2, await Run("convert", _checkpoint, "--config", _config, "--vocab", _vocabulary, "--out", Target, "--dtype", "int4"));
+        Assert.Equal(2, await Run("convert", _checkpoint, "--config", "glip-xl", "--vocab", _vocabulary, "--out", Target));
+        Assert.Contains("'glip-xl' is neither a file nor one of glip-t-a, glip-t-b", _error.ToString(), StringComparison.Ordinal);
+        Assert.Equal(2, await Run("inspect"));
+        Assert.Equal(2, await Run("unknown"));
+        Assert.False(File.Exists(Target));
+    }
+
+    [Fact]
+    public async Task The_checkpoint_is_never_overwritten()
+    {
+        byte[] before = File.ReadAllBytes(_checkpoint);
+        Assert.Equal(2, await Run("convert", _checkpoint, "--config", _config, "--vocab", _vocabulary, "--out", _checkpoint));
+        Assert.Equal(before, File.ReadAllBytes(_checkpoint));
+    }
+
+    [Fact]
+    public async Task Help_is_exit_code_0()
+    {
+        Assert.Equal(0, await Run("--help"));
+        Assert.Contains("convert", _output.ToString(), StringComparison.Ordinal);
+    }
+
+    private Task<int> Run(params string[] arguments) => WeightsCommandLine.RunAsync(arguments, _output, _error);
+}
