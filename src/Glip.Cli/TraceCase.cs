@@ -14,7 +14,7 @@ internal sealed record TraceCase(string ImagePath, Prompt Prompt, int? MinSize, 
 {
     private const string InferenceThresholdKey = "MODEL.ATSS.INFERENCE_TH";
 
-    /// <summary>Reads a golden case: a JSON object with image, min_image_size, caption, tokens_positive and cfg_overrides.</summary>
+    /// <summary>Reads a golden case: a JSON object with image, min_image_size, caption, tokens_positive or entities, and cfg_overrides.</summary>
     /// <exception cref="GlipFormatException">Not such a file; the message names what is wrong in it.</exception>
     /// <exception cref="IOException">The file cannot be read, or its picture does not exist.</exception>
     public static TraceCase Load(string path)
@@ -50,17 +50,25 @@ internal sealed record TraceCase(string ImagePath, Prompt Prompt, int? MinSize, 
         if (caption.ValueKind == JsonValueKind.Array)
             return Prompt.FromCategories([.. caption.EnumerateArray().Select(c => c.GetString()!)]);
         string text = caption.GetString() ?? throw new FormatException("caption is null");
-        return root.TryGetProperty("tokens_positive", out JsonElement spans) && spans.ValueKind == JsonValueKind.Array
-            ? Prompt.FromSpans(text, [.. spans.EnumerateArray().Select(ReadSpan)])
-            : Prompt.Parse(text);
+        if (root.TryGetProperty("tokens_positive", out JsonElement spans) && spans.ValueKind == JsonValueKind.Array)
+            return Prompt.FromSpans(text, [.. spans.EnumerateArray().Select(ReadSpans)]);
+        if (root.TryGetProperty("entities", out JsonElement entities) && entities.GetArrayLength() > 0)
+            return Prompt.FromSpans(text, [.. entities.EnumerateArray().SelectMany(e => FindEntity(text, e.GetString()!))]);
+        return Prompt.Parse(text);
     }
 
-    /// <summary>A label's ranges, of which the goldens have one each: <c>[[begin, end]]</c>.</summary>
-    private static (int Begin, int End) ReadSpan(JsonElement label)
+    /// <summary>A label's character ranges: <c>[[begin, end], …]</c>.</summary>
+    private static IReadOnlyList<(int Begin, int End)> ReadSpans(JsonElement label) =>
+        [.. label.EnumerateArray().Select(span => (span[0].GetInt32(), span[1].GetInt32()))];
+
+    /// <summary>The original looks for noun phrases in the lowercased caption; every match becomes a label of its own (trap T2).</summary>
+    private static IEnumerable<(int Begin, int End)> FindEntity(string caption, string entity)
     {
-        if (label.GetArrayLength() != 1 || label[0].GetArrayLength() != 2)
-            throw new FormatException($"tokens_positive must have one [begin, end] for each label, found {label.GetRawText()}");
-        return (label[0][0].GetInt32(), label[0][1].GetInt32());
+        for (int at = 0; (at = caption.IndexOf(entity, at, StringComparison.OrdinalIgnoreCase)) >= 0; at += entity.Length)
+        {
+            int begin = CodePoints.Count(caption.AsSpan(0, at));
+            yield return (begin, begin + CodePoints.Count(entity));
+        }
     }
 
     /// <summary>Overrides are a flat list: key, value, key, value.</summary>

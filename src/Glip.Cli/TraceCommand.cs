@@ -40,8 +40,8 @@ internal static class TraceCommand
         using IDetectorSession detector = Progress.Run(context, "loading the model", () => context.OpenDetector(model, machine));
         var stages = new StageFile();
 
-        // Threshold 0: the recorded results are those before the threshold of display.
-        var options = new DetectOptions { Threshold = 0, MinSize = request.MinSize, MaxSize = request.MaxSize };
+        // As the original: results before the threshold of display, and long prompts are cut.
+        var options = new DetectOptions { Threshold = 0, MinSize = request.MinSize, MaxSize = request.MaxSize, AllowTruncatedPrompt = true };
         _ = Progress.Run(context, "tracing", () =>
         {
             detector.Trace(image.View, request.Prompt, stages, options, request.InferenceThreshold, context.Cancellation);

@@ -32,7 +32,7 @@ public class MicroModelTests
     public void Every_stage_equals_the_original(string name, SimdIsa isa)
     {
         string model = name.Split('/')[0];
-        GoldenCase golden = GoldenCase.Load(model, name.Split('/')[1], "images");
+        GoldenCase golden = GoldenCase.Load(model, name.Split('/')[1]);
         using GlipDetector detector = GlipDetector.Load(Procedural(model), new GlipOptions { Isa = isa.Name(), Threads = 2 });
         StageCollector stages = golden.Run(detector);
         StageComparison.AssertEqual(golden, stages);

@@ -17,11 +17,10 @@ public sealed class CheckpointConverterTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    [Theory]
-    [InlineData("micro_a")]
-    [InlineData("micro_b")]
-    public void Checkpoints_of_the_original_convert_bit_for_bit(string model)
+    [Fact]
+    public void A_checkpoint_of_the_original_converts_bit_for_bit()
     {
+        const string model = "micro_b";
         byte[] json = File.ReadAllBytes(TestData.Path(model, "config.json"));
         using JsonDocument document = JsonDocument.Parse(json);
         string vocabulary = TestData.Path("vocab_micro_3000.txt");

@@ -112,7 +112,7 @@ public class ModelFileTests
     [Fact]
     public void A_checkpoint_must_be_converted_first()
     {
-        string path = TestData.Path("micro_a", "micro_a.pth");
+        string path = TestData.Path("micro_b", "micro_b.pth");
         Refusal.Expect<GlipFormatException>(
             "probably a PyTorch checkpoint, not a safetensors file; convert it first: glip-weights convert",
             () => ModelFile.Open(path));
