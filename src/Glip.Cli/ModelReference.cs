@@ -56,11 +56,11 @@ internal sealed record ModelReference
     public WeightSource Open()
     {
         // The vocabulary first: it is small, so a wrong name fails before a large file is opened.
-        ReadOnlyMemory<byte>? vocabulary = VocabularyPath is null ? null : File.ReadAllBytes(VocabularyPath);
+        byte[]? vocabulary = VocabularyPath is null ? null : File.ReadAllBytes(VocabularyPath);
         if (Procedural is not null)
-            return new ProceduralWeights(Procedural, Seed, vocabulary!.Value);
+            return new ProceduralWeights(Procedural, Seed, vocabulary);
         ModelFile file = ModelFile.Open(Path ?? throw new InvalidOperationException("the default model has no weights of its own to open"));
-        return vocabulary is { } replacement ? new VocabularyReplacement(file, replacement) : file;
+        return vocabulary is null ? file : new VocabularyReplacement(file, vocabulary);
     }
 
     /// <summary>A model whose vocabulary comes from another file.</summary>

@@ -59,6 +59,7 @@ internal static unsafe class GemmCore
     /// <param name="panel">Scratch of <see cref="PanelFloats"/>.</param>
     /// <param name="firstColumn">First column to compute, a multiple of the panel width; C starts there.</param>
     /// <param name="columns">Columns to compute, a multiple of the panel width, or −1 for all.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TSource, TOps, TVec, TTile>(
         ref TSource source, int row0, int rows, in PackedView b, float* c, nint ldc, float* panel, int firstColumn = 0, int columns = -1)
         where TSource : struct, IRowSource
