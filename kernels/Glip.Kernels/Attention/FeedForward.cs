@@ -32,6 +32,9 @@ public static unsafe class FeedForward
             var job = new Job(px, rows, pg, pb, eps, expand.View, reduce.View);
             context.Run(ref job, (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows, job.ScratchFloats);
         }
+
+        GC.KeepAlive(expand);
+        GC.KeepAlive(reduce);
     }
 
     private readonly struct Job(float* x, int rows, float* gamma, float* beta, float eps, PackedView expand, PackedView reduce) : IKernelJob

@@ -94,6 +94,9 @@ public static unsafe class WindowAttention
             var job = new Job(px, shape, pg, pb, eps, qkv.View, pt, projection.View, context.Isa);
             context.Run(ref job, job.Parts, job.ScratchFloats);
         }
+
+        GC.KeepAlive(qkv);
+        GC.KeepAlive(projection);
     }
 
     private readonly struct Job : IKernelJob

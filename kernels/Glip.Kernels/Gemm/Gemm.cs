@@ -37,6 +37,7 @@ public static unsafe class Gemm
         ArgumentNullException.ThrowIfNull(weight);
         Check.Packed(context, weight, weight.Depth, nameof(weight));
         Linear(context, x, rows, weight.View, y, activation, clamp, residual, xStride, yStride);
+        GC.KeepAlive(weight);
     }
 
     /// <summary>Floats of pack memory that <see cref="LinearUnpacked"/> needs for an N×K right side.</summary>
