@@ -6,11 +6,11 @@ namespace Glip.Kernels;
 /// <summary>Argument checks at kernels' public doors. Every throw stands here, so that checked methods stay small.</summary>
 internal static class Check
 {
-    /// <summary>Demands at least <paramref name="needed"/> elements.</summary>
+    /// <summary>Demands at least <paramref name="needed"/> elements; a negative number, from negative sizes, is refused too.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Length(ReadOnlySpan<float> span, long needed, string name)
     {
-        if (span.Length < needed)
+        if ((ulong)span.Length < (ulong)needed)
             TooShort(name, needed, span.Length);
     }
 

@@ -62,6 +62,7 @@ public static unsafe class Gemm
     {
         ArgumentNullException.ThrowIfNull(context);
         int columns = bias.Length, depth = weight.Length / Math.Max(columns, 1);
+        Check.That(depth > 0 && depth * columns == weight.Length, $"{nameof(weight)} has {weight.Length} values, which is not {columns} rows", nameof(weight));
         Check.Length(pack, PackFloats(context, columns, depth), nameof(pack));
         fixed (float* pw = weight)
         fixed (float* pb = bias)
