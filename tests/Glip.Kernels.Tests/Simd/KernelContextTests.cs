@@ -1,4 +1,4 @@
-namespace Glip.Kernels.Tests.Simd;
+namespace Glip.Kernels.Tests;
 
 public unsafe class KernelContextTests
 {

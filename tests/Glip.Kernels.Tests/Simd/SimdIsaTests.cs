@@ -1,6 +1,6 @@
 using Xunit.Abstractions;
 
-namespace Glip.Kernels.Tests.Simd;
+namespace Glip.Kernels.Tests;
 
 public class SimdIsaTests(ITestOutputHelper output)
 {

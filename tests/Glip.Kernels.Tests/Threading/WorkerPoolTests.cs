@@ -1,4 +1,4 @@
-namespace Glip.Kernels.Tests.Threading;
+namespace Glip.Kernels.Tests;
 
 public unsafe class WorkerPoolTests
 {
