@@ -43,6 +43,12 @@ public static class Tolerance
     public static double Gelu(double x) => (x < -9 ? 3.5e-6 : 6e-7) + (x < 0 ? x * x / 2 * Unit : 0);
 
     /// <summary>
+    /// Bilinear resize of values up to 1, absolute: the source position rounds by units of the map's side, and the map's slope (up to 2 a cell) turns
+    /// that into values; four more for the weights and sums.
+    /// </summary>
+    public static double Bilinear(int height, int width) => ((2 * (height + width)) + 4) * Unit;
+
+    /// <summary>
     /// A row's normalisation, relative to its largest result: mean and variance are sums over the row, then subtraction, scale, affine. For
     /// rows whose mean is no larger than a few times their spread; cancellation costs in proportion otherwise.
     /// </summary>
