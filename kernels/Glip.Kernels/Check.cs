@@ -6,11 +6,11 @@ namespace Glip.Kernels;
 /// <summary>Argument checks at kernels' public doors. Every throw stands here, so that checked methods stay small.</summary>
 internal static class Check
 {
-    /// <summary>Demands at least <paramref name="needed"/> elements.</summary>
+    /// <summary>Demands at least <paramref name="needed"/> elements; a negative number, from negative sizes, is refused too.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Length(ReadOnlySpan<float> span, long needed, string name)
     {
-        if (span.Length < needed)
+        if ((ulong)span.Length < (ulong)needed)
             TooShort(name, needed, span.Length);
     }
 
@@ -25,28 +25,34 @@ internal static class Check
             throw new ArgumentException($"{name} has depth {matrix.Depth}, its input has {depth} values", name);
     }
 
-    /// <summary>Demands that a packed matrix has <paramref name="columns"/> columns.</summary>
-    public static void Columns(PackedMatrix matrix, int columns, string name)
+    /// <summary>Demands a condition between arguments. The message is only put together if it fails.</summary>
+    public static void That(
+        [DoesNotReturnIf(false)] bool condition, [InterpolatedStringHandlerArgument(nameof(condition))] ref FailureMessage message, string name)
     {
-        if (matrix.Columns != columns)
-            throw new ArgumentException($"{name} has {matrix.Columns} columns, expected {columns}", name);
-    }
-
-    /// <summary>Demands that <paramref name="parts"/> is positive and divides <paramref name="channels"/>.</summary>
-    public static void Divides(int parts, int channels, string name)
-    {
-        if (parts < 1 || channels % parts != 0)
-            throw new ArgumentException($"{channels} channels do not divide into {parts} parts", name);
-    }
-
-    /// <summary>Demands a smallest value.</summary>
-    public static void AtLeast(int value, int least, string name)
-    {
-        if (value < least)
-            throw new ArgumentOutOfRangeException(name, value, $"must be at least {least}");
+        if (!condition)
+            throw new ArgumentException(message.ToStringAndClear(), name);
     }
 
     [DoesNotReturn]
     private static void TooShort(string name, long needed, int found) =>
         throw new ArgumentException($"{name} needs {needed} elements, has {found}", name);
+}
+
+/// <summary>An interpolated string that costs nothing while its condition holds.</summary>
+[InterpolatedStringHandler]
+internal ref struct FailureMessage
+{
+    private DefaultInterpolatedStringHandler _text;
+
+    public FailureMessage(int literalLength, int formattedCount, bool condition, out bool wanted)
+    {
+        wanted = !condition;
+        _text = wanted ? new DefaultInterpolatedStringHandler(literalLength, formattedCount, System.Globalization.CultureInfo.InvariantCulture) : default;
+    }
+
+    public void AppendLiteral(string value) => _text.AppendLiteral(value);
+
+    public void AppendFormatted<T>(T value) => _text.AppendFormatted(value);
+
+    public string ToStringAndClear() => _text.ToStringAndClear();
 }

@@ -51,6 +51,8 @@ public static unsafe class BiAttention
         ReadOnlySpan<float> valueWeights, ReadOnlySpan<float> outputBias, float clamp, Span<float> workspace, Span<float> y)
     {
         ArgumentNullException.ThrowIfNull(context);
+        Check.That(rows > 0, $"a softmax over no visual tokens is undefined", nameof(rows));
+        Check.That(heads > 0 && tokens > 0, $"{heads} heads of {tokens} text tokens attend to nothing", nameof(tokens));
         int headTokens = heads * tokens;
         Check.Length(x, (long)rows * channels, nameof(x));
         Check.Length(scoreWeights, (long)headTokens * channels, nameof(scoreWeights));

@@ -22,7 +22,7 @@ public static unsafe class FeedForward
         int channels = gamma.Length;
         Check.Packed(context, expand, channels, nameof(expand));
         Check.Packed(context, reduce, expand.Columns, nameof(reduce));
-        Check.Columns(reduce, channels, nameof(reduce));
+        Check.That(reduce.Columns == channels, $"{nameof(reduce)} has {reduce.Columns} columns, the map {channels} channels", nameof(reduce));
         Check.Length(x, (long)rows * channels, nameof(x));
         Check.Length(beta, channels, nameof(beta));
         fixed (float* px = x)
@@ -32,6 +32,9 @@ public static unsafe class FeedForward
             var job = new Job(px, rows, pg, pb, eps, expand.View, reduce.View);
             context.Run(ref job, (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows, job.ScratchFloats);
         }
+
+        GC.KeepAlive(expand);
+        GC.KeepAlive(reduce);
     }
 
     private readonly struct Job(float* x, int rows, float* gamma, float* beta, float eps, PackedView expand, PackedView reduce) : IKernelJob

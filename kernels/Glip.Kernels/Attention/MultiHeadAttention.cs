@@ -18,7 +18,7 @@ public static unsafe class MultiHeadAttention
         KernelContext context, ReadOnlySpan<float> qkv, int tokens, int channels, int heads, float clamp, ReadOnlySpan<float> keyBias, Span<float> y)
     {
         ArgumentNullException.ThrowIfNull(context);
-        Check.Divides(heads, channels, nameof(heads));
+        Check.That(heads > 0 && channels % heads == 0, $"{channels} channels do not divide into {heads} heads", nameof(heads));
         Check.Length(qkv, 3L * tokens * channels, nameof(qkv));
         Check.Length(y, (long)tokens * channels, nameof(y));
         if (!keyBias.IsEmpty)

@@ -27,15 +27,15 @@ public static unsafe class WindowAttention
     // Scores of cells that the cyclic shift brought together from different sides of the map (the original's constant).
     private const float MaskedScore = -100f;
 
-    // In front of softmax: e^-10000 counts as nothing, so that rows can be processed beyond their last token in whole vectors.
-    private const float PaddedScore = -10000f;
+    // In front of softmax: counts as nothing, so that rows can be processed beyond their last token in whole vectors.
+    private const float PaddedScore = float.NegativeInfinity;
 
     /// <summary>Expands the relative position bias table to one padded score matrix a head, ready to be added.</summary>
     /// <param name="context">Decides the padding.</param>
     /// <param name="table">[(2Ws − 1)², heads].</param>
     /// <param name="window">Ws.</param>
     /// <param name="heads">Heads.</param>
-    /// <returns>[heads, Ws², padded Ws²]; padding holds −10000.</returns>
+    /// <returns>[heads, Ws², padded Ws²]; padding holds −∞.</returns>
     public static float[] ExpandBias(KernelContext context, ReadOnlySpan<float> table, int window, int heads)
     {
         ArgumentNullException.ThrowIfNull(context);
@@ -78,9 +78,12 @@ public static unsafe class WindowAttention
         KernelContext context, Span<float> x, WindowShape shape, ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta, float eps,
         PackedMatrix qkv, ReadOnlySpan<float> bias, PackedMatrix projection)
     {
+        Check.That(shape is { Height: > 0, Width: > 0, Window: > 0, Shift: >= 0 } && shape.Shift < shape.Window, $"{shape} has no windows", nameof(shape));
+        Check.That(shape.Heads > 0 && shape.Channels % shape.Heads == 0, $"{shape.Channels} channels do not divide into {shape.Heads} heads", nameof(shape));
         Check.Packed(context, qkv, shape.Channels, nameof(qkv));
         Check.Packed(context, projection, shape.Channels, nameof(projection));
-        Check.Divides(shape.Heads, shape.Channels, nameof(shape));
+        Check.That(qkv.Columns == 3 * shape.Channels, $"{nameof(qkv)} has {qkv.Columns} columns, needs three for each of {shape.Channels} channels", nameof(qkv));
+        Check.That(projection.Columns == shape.Channels, $"{nameof(projection)} has {projection.Columns} columns, the map {shape.Channels} channels", nameof(projection));
         Check.Length(x, (long)shape.Height * shape.Width * shape.Channels, nameof(x));
         Check.Length(gamma, shape.Channels, nameof(gamma));
         Check.Length(beta, shape.Channels, nameof(beta));
@@ -94,6 +97,9 @@ public static unsafe class WindowAttention
             var job = new Job(px, shape, pg, pb, eps, qkv.View, pt, projection.View, context.Isa);
             context.Run(ref job, job.Parts, job.ScratchFloats);
         }
+
+        GC.KeepAlive(qkv);
+        GC.KeepAlive(projection);
     }
 
     private readonly struct Job : IKernelJob

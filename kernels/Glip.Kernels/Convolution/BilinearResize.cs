@@ -20,6 +20,7 @@ public static unsafe class BilinearResize
         Span<float> moments = default)
     {
         ArgumentNullException.ThrowIfNull(context);
+        Check.That(height > 0 && width > 0, $"a map of {height} × {width} cells has nothing to resize", nameof(x));
         int outputs = outputHeight * outputWidth;
         Check.Length(x, (long)height * width * channels, nameof(x));
         Check.Length(y, (long)outputs * channels, nameof(y));

@@ -8,8 +8,12 @@ namespace Glip.Kernels;
 /// <param name="Padding">Zero cells around the input.</param>
 public readonly record struct ConvWindow(int Kernel, int Stride, int Padding)
 {
-    /// <summary>Output length of an input of <paramref name="length"/> cells.</summary>
-    public int Output(int length) => ((length + (2 * Padding) - Kernel) / Stride) + 1;
+    /// <summary>Output length of an input of <paramref name="length"/> cells; 0 if the window does not fit.</summary>
+    public int Output(int length)
+    {
+        int room = length + (2 * Padding) - Kernel;
+        return room < 0 ? 0 : (room / Stride) + 1;
+    }
 }
 
 /// <summary>Dense 2-D convolution by implicit GEMM: windows are read straight into the GEMM's A panels, no column buffer exists.</summary>
@@ -52,6 +56,7 @@ public static unsafe class Conv2d
         KernelContext context, ReadOnlySpan<float> x, int height, int width, int channels, ConvWindow window, PackedMatrix weight, Span<float> y,
         bool relu = false, bool planar = false)
     {
+        Check.That(window is { Kernel: > 0, Stride: > 0, Padding: >= 0 }, $"{window} is not a window", nameof(window));
         Check.Packed(context, weight, window.Kernel * window.Kernel * channels, nameof(weight));
         Check.Length(x, (long)height * width * channels, nameof(x));
         int outputs = window.Output(height) * window.Output(width);
@@ -126,6 +131,7 @@ internal unsafe struct ConvJob<TSource> : IKernelJob
         var job = new ConvJob<TSource> { _source = source, _weight = weight.View, _y = y, _rows = rows, _planar = planar, _moments = moments };
         int blocks = (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows;
         context.Run(ref job, blocks, GemmCore.PanelFloats(GemmCore.BlockRows) + ((long)GemmCore.BlockRows * job._weight.PaddedColumns));
+        GC.KeepAlive(weight);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

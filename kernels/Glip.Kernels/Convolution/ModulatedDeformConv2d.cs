@@ -39,6 +39,7 @@ public static unsafe class ModulatedDeformConv2d
         KernelContext context, ReadOnlySpan<float> x, int height, int width, int channels, int stride,
         ReadOnlySpan<float> offsets, ReadOnlySpan<float> masks, PackedMatrix weight, Span<float> y, Span<float> moments = default)
     {
+        Check.That(stride is 1 or 2, $"stride {stride} is neither 1 nor 2", nameof(stride));
         Check.Packed(context, weight, Taps * channels, nameof(weight));
         Check.Length(x, (long)height * width * channels, nameof(x));
         var window = new ConvWindow(3, stride, 1);

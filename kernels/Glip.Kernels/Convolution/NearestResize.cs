@@ -16,6 +16,7 @@ public static unsafe class NearestResize
         KernelContext context, ReadOnlySpan<float> x, int height, int width, int channels, Span<float> y, int outputHeight, int outputWidth)
     {
         ArgumentNullException.ThrowIfNull(context);
+        Check.That(height > 0 && width > 0, $"a map of {height} × {width} cells has nothing to resize", nameof(x));
         Check.Length(x, (long)height * width * channels, nameof(x));
         Check.Length(y, (long)outputHeight * outputWidth * channels, nameof(y));
         fixed (float* px = x)

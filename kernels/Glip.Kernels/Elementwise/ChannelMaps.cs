@@ -52,6 +52,7 @@ public static unsafe class ChannelMaps
     {
         ArgumentNullException.ThrowIfNull(context);
         int channels = coefficients.Length / 4;
+        Check.That(channels * 4 == coefficients.Length, $"{coefficients.Length} values are not four for each channel", nameof(coefficients));
         Check.Length(x, (long)rows * channels, nameof(x));
         Check.Length(y, (long)rows * channels, nameof(y));
         fixed (float* px = x)

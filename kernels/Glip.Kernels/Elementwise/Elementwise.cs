@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace Glip.Kernels;
 
-/// <summary>Functions of each element on its own. Results may be written over the arguments.</summary>
+/// <summary>Functions of each element on its own. Results may be written over the arguments. What a NaN gives depends on the instruction set.</summary>
 public static unsafe class Elementwise
 {
     /// <summary><c>y = x · Φ(x)</c>, the exact GELU (Hendrycks and Gimpel, 2016).</summary>

@@ -37,6 +37,7 @@ public static unsafe class Gemm
         ArgumentNullException.ThrowIfNull(weight);
         Check.Packed(context, weight, weight.Depth, nameof(weight));
         Linear(context, x, rows, weight.View, y, activation, clamp, residual, xStride, yStride);
+        GC.KeepAlive(weight);
     }
 
     /// <summary>Floats of pack memory that <see cref="LinearUnpacked"/> needs for an N×K right side.</summary>
@@ -61,6 +62,7 @@ public static unsafe class Gemm
     {
         ArgumentNullException.ThrowIfNull(context);
         int columns = bias.Length, depth = weight.Length / Math.Max(columns, 1);
+        Check.That(depth > 0 && depth * columns == weight.Length, $"{nameof(weight)} has {weight.Length} values, which is not {columns} rows", nameof(weight));
         Check.Length(pack, PackFloats(context, columns, depth), nameof(pack));
         fixed (float* pw = weight)
         fixed (float* pb = bias)
@@ -87,8 +89,8 @@ public static unsafe class Gemm
         yStride = yStride == 0 ? weight.Columns : yStride;
         if (rows == 0)
             return;
-        Check.AtLeast(xStride, weight.Depth, nameof(xStride));
-        Check.AtLeast(yStride, weight.Columns, nameof(yStride));
+        Check.That(xStride >= weight.Depth, $"{xStride} is shorter than a row of {weight.Depth}", nameof(xStride));
+        Check.That(yStride >= weight.Columns, $"{yStride} is shorter than a row of {weight.Columns}", nameof(yStride));
         Check.Length(x, ((rows - 1L) * xStride) + weight.Depth, nameof(x));
         Check.Length(y, ((rows - 1L) * yStride) + weight.Columns, nameof(y));
         if (!residual.IsEmpty)

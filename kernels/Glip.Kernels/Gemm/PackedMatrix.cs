@@ -39,6 +39,7 @@ public sealed unsafe class PackedMatrix
     /// <summary>Bytes held.</summary>
     public long Bytes => (long)(_panels.Length + _bias.Length) * sizeof(float);
 
+    /// <summary>The addresses. They hold for as long as this object lives: who uses them ends with <see cref="GC.KeepAlive"/>.</summary>
     internal PackedView View
     {
         get

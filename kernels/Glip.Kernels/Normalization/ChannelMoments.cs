@@ -59,6 +59,7 @@ public static unsafe class ChannelMoments
     /// <param name="means">[channels], result.</param>
     public static void Means(ReadOnlySpan<float> partials, int rows, Span<float> means)
     {
+        Check.Length(partials, PartialFloats(rows, means.Length), nameof(partials));
         for (int channel = 0; channel < means.Length; channel++)
             means[channel] = (float)Merge(partials, rows, channel, means.Length).Mean;
     }

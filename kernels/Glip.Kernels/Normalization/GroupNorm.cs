@@ -16,8 +16,13 @@ public static unsafe class GroupNorm
         ReadOnlySpan<float> moments, int rows, int groups, float eps, ReadOnlySpan<float> gamma, ReadOnlySpan<float> beta,
         Span<float> scale, Span<float> shift)
     {
-        int channels = gamma.Length, size = channels / groups;
-        Check.Divides(groups, channels, nameof(groups));
+        int channels = gamma.Length;
+        Check.That(groups > 0 && channels % groups == 0, $"{channels} channels do not divide into {groups} groups", nameof(groups));
+        Check.Length(moments, ChannelMoments.PartialFloats(rows, channels), nameof(moments));
+        Check.Length(beta, channels, nameof(beta));
+        Check.Length(scale, channels, nameof(scale));
+        Check.Length(shift, channels, nameof(shift));
+        int size = channels / groups;
         for (int group = 0; group < groups; group++)
         {
             double mean = 0, squares = 0;

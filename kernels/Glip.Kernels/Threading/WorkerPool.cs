@@ -8,7 +8,7 @@ namespace Glip.Kernels;
 /// </summary>
 /// <remarks>
 /// Parts are taken from a counter, so that uneven parts balance; which worker does which part never changes a result. A caller that
-/// finds the pool busy (another detection runs) does its job alone rather than wait. Idle threads block; they look for new
+/// finds the pool busy (another detection runs, or a part runs a job itself) does its job alone rather than wait. Idle threads block; they look for new
 /// work for a few microseconds first, because kernels follow each other closely.
 /// </remarks>
 public sealed unsafe class WorkerPool : IDisposable
@@ -18,12 +18,14 @@ public sealed unsafe class WorkerPool : IDisposable
 
     private readonly Thread[] _threads;
     private readonly object _lock = new();
-    private readonly object _turn = new();
     private delegate*<void*, int, int, void> _function;
     private void* _argument;
     private int _parts;
     private int _next;
     private int _joined;
+
+    // 1 while a job runs. Not a monitor: its owner could enter again, from within a part.
+    private int _busy;
     private volatile int _generation;
     private bool _open;
     private bool _stopping;
@@ -65,7 +67,7 @@ public sealed unsafe class WorkerPool : IDisposable
     /// <summary>Calls <paramref name="function"/>(argument, part, worker) for each part and returns when all are done.</summary>
     internal void Run(delegate*<void*, int, int, void> function, void* argument, int parts)
     {
-        if (_threads.Length == 0 || parts <= 1 || !Monitor.TryEnter(_turn))
+        if (_threads.Length == 0 || parts <= 1 || Interlocked.Exchange(ref _busy, 1) != 0)
         {
             for (int part = 0; part < parts; part++)
                 function(argument, part, 0);
@@ -100,7 +102,7 @@ public sealed unsafe class WorkerPool : IDisposable
         }
         finally
         {
-            Monitor.Exit(_turn);
+            Volatile.Write(ref _busy, 0);
         }
     }
 

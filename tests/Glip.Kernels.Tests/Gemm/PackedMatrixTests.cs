@@ -1,0 +1,61 @@
+namespace Glip.Kernels.Tests;
+
+public unsafe class PackedMatrixTests
+{
+    [Theory]
+    [EachIsa]
+    public void PanelsHoldColumnsSideBySideAndZerosBeyond(SimdIsa isa)
+    {
+        KernelContext context = TestContexts.Get(isa);
+        int width = GemmTable.PanelWidth(isa);
+        foreach (int columns in (int[])[1, width - 1, width, width + 1, (2 * width) + 1])
+        {
+            foreach (int depth in (int[])[1, 3, 20])
+            {
+                float[] rows = Noise.Uniform(1, columns * depth), bias = Noise.Uniform(2, columns), byColumns = new float[rows.Length];
+                for (int i = 0; i < rows.Length; i++)
+                    byColumns[(i % depth * columns) + (i / depth)] = rows[i];
+                Canary weight = Canary.Of(rows), transposed = Canary.Of(byColumns), start = Canary.Of(bias);
+                PackedMatrix[] matrices =
+                    [PackedMatrix.FromRows(context, weight, columns, depth, start), PackedMatrix.FromColumns(context, transposed, depth, columns, start)];
+                foreach (PackedMatrix matrix in matrices)
+                    CheckPanels(matrix, rows, bias, columns, depth, width);
+            }
+        }
+    }
+
+    [Fact]
+    public void NoBiasIsZero()
+    {
+        PackedMatrix matrix = PackedMatrix.FromRows(TestContexts.Get(SimdIsas.Best), new float[6], 2, 3, []);
+        Assert.Equal(0, matrix.View.Bias[0]);
+        Assert.Equal(0, matrix.View.Bias[1]);
+    }
+
+    [Fact]
+    public void WrongArgumentsAreNamed()
+    {
+        KernelContext context = TestContexts.Get(SimdIsas.Best);
+        Refusal.NamesNull("context", () => PackedMatrix.FromRows(null!, new float[6], 2, 3, []));
+        Refusal.NamesNull("context", () => PackedMatrix.FromColumns(null!, new float[6], 3, 2, []));
+        Assert.Throws<ArgumentOutOfRangeException>("columns", () => PackedMatrix.FromRows(context, [], 0, 3, []));
+        Assert.Throws<ArgumentOutOfRangeException>("depth", () => PackedMatrix.FromRows(context, [], 2, 0, []));
+        Refusal.Names("weight", "weight needs 6 elements, has 5", () => PackedMatrix.FromRows(context, new float[5], 2, 3, []));
+        Refusal.Names("weight", "weight needs 6 elements, has 5", () => PackedMatrix.FromColumns(context, new float[5], 3, 2, []));
+        Refusal.Names("bias", "bias has 3 values for 2 columns", () => PackedMatrix.FromRows(context, new float[6], 2, 3, new float[3]));
+    }
+
+    private static void CheckPanels(PackedMatrix matrix, float[] rows, float[] bias, int columns, int depth, int width)
+    {
+        PackedView view = matrix.View;
+        Assert.Equal((columns, depth, width), (matrix.Columns, matrix.Depth, matrix.PanelWidth));
+        Assert.Equal((columns + width - 1) / width * width, view.PaddedColumns);
+        Assert.Equal(4L * view.PaddedColumns * (depth + 1), matrix.Bytes);
+        for (int j = 0; j < view.PaddedColumns; j++)
+        {
+            Assert.Equal(j < columns ? bias[j] : 0, view.Bias[j]);
+            for (int k = 0; k < depth; k++)
+                Assert.Equal(j < columns ? rows[(j * depth) + k] : 0, view.Panels[(((j / width * depth) + k) * width) + (j % width)]);
+        }
+    }
+}
