@@ -58,4 +58,13 @@ public static class Tolerance
     /// <param name="terms">Values of the row.</param>
     /// <param name="spread">Largest distance from the row's maximum whose weight still counts.</param>
     public static double Softmax(int terms, double spread) => Sum(terms) + ((2 + spread) * Unit);
+
+    /// <summary>
+    /// Attention over values up to 1, absolute: an error of a score is a relative error of its weight and of the others' sum; then a softmax and a
+    /// weighted sum.
+    /// </summary>
+    /// <param name="tokens">Keys.</param>
+    /// <param name="headDim">Length of the scores' sums.</param>
+    /// <param name="magnitude">Largest score, counted as a sum of magnitudes.</param>
+    public static double Attention(int tokens, int headDim, double magnitude) => (2 * magnitude * Sum(headDim)) + Softmax(tokens, 2 * magnitude) + Sum(tokens);
 }

@@ -12,21 +12,22 @@ public class ElementwiseTests
         ("relu", Elementwise.Relu, Reference.Relu, _ => Tolerance.Exact),
     ];
 
-    // Around vectors, two vectors and parts of 16384.
-    public static TheoryData<int> Lengths { get; } = new(Enumerable.Range(0, 68).Concat([255, 16383, 16384, 16385, 40001]));
-
-    [Theory]
-    [MemberData(nameof(Lengths))]
-    public void FunctionsAgreeAtEveryLength(int length)
+    [Fact]
+    public void FunctionsAgreeAtEveryLength()
     {
-        float[] x = Noise.Uniform(1, length, 9);
-        foreach (SimdIsa isa in SimdIsas.Available)
+        // Around vectors, two vectors and parts of 16384.
+        foreach (int length in Enumerable.Range(0, 68).Concat([16383, 16385]))
         {
+            float[] x = Noise.Uniform(length, length, 9);
+            double[] wide = Reference.Widen(x);
             foreach (var function in s_functions)
             {
-                float[] y = KernelProbe.RunOne(isa, (context, buffers) => function.Kernel(context, buffers.In(x), buffers.Out(length)));
-                double[] wide = Reference.Widen(x);
-                Close.Within(Reference.Map(wide, function.Formula), y, Reference.Map(wide, function.Allowed), $"{function.Name} on {isa.Name()}");
+                double[] expected = Reference.Map(wide, function.Formula), allowed = Reference.Map(wide, function.Allowed);
+                foreach (SimdIsa isa in SimdIsas.Available)
+                {
+                    float[] y = KernelProbe.RunOne(isa, (context, buffers) => function.Kernel(context, buffers.In(x), buffers.Out(length)));
+                    Close.Within(expected, y, allowed, $"{function.Name} of {length} on {isa.Name()}");
+                }
             }
         }
     }
@@ -35,7 +36,7 @@ public class ElementwiseTests
     [EachIsa]
     public void ResultsMayOverwriteArguments(SimdIsa isa)
     {
-        float[] x = Noise.Uniform(1, 20011, 5);
+        float[] x = Noise.Uniform(1, 17011, 5);
         foreach (var function in s_functions)
         {
             float[] apart = KernelProbe.RunOne(isa, (context, buffers) => function.Kernel(context, buffers.In(x), buffers.Out(x.Length)));

@@ -33,9 +33,9 @@ public class GemmTests
     [EachIsa]
     public void LinearAgreesAtRandomSizes(SimdIsa isa) =>
         Prop.ForAll(
-            Gen.Choose(1, 130).Two().ToArbitrary(), Gen.Choose(1, 300).ToArbitrary(),
+            Gen.Choose(1, 110).Two().ToArbitrary(), Gen.Choose(1, 280).ToArbitrary(),
             (outer, depth) => CheckLinear(isa, new Sizes(outer.Item1, outer.Item2, depth)))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(15));
+            .Check(Config.QuickThrowOnFailure.WithMaxTest(10));
 
     [Theory]
     [EachIsa]

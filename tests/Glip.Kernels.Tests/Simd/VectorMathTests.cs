@@ -2,7 +2,7 @@ namespace Glip.Kernels.Tests;
 
 public unsafe class VectorMathTests
 {
-    private const int Samples = 100_003;
+    private const int Samples = 20_011;
 
     [Theory]
     [EachIsa]

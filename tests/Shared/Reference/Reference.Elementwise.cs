@@ -35,7 +35,7 @@ public static partial class Reference
 
         // Laplace's continued fraction, from the back: 1/(x + ½/(x + 1/(x + 3/2/(x + …)))).
         double tail = x;
-        for (int n = 200; n >= 1; n--)
+        for (int n = 100; n >= 1; n--)
             tail = x + (n / 2.0 / tail);
         return gauss / tail;
     }
