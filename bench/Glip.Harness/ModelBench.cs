@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Glip.Managed;
+using Glip.Managed.Diagnostics;
 using Glip.Managed.Imaging;
 using Glip.Managed.Model;
 using Glip.Managed.Text;
@@ -59,6 +60,8 @@ internal static class ModelBench
             allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         }
 
+        IReadOnlyList<StageCost> stages = detector.Profile(new ImageView(pixels, width, height, PixelFormat.Rgb24), prompt, options);
+        long multiplyAdds = stages.Sum(stage => stage.MultiplyAdds);
         Array.Sort(seconds);
         double median = (seconds[(repeat - 1) / 2] + seconds[repeat / 2]) / 2;
         using Process process = Process.GetCurrentProcess();
@@ -74,9 +77,21 @@ internal static class ModelBench
                 writer.WriteNumber("min_s", seconds[0]);
                 writer.WriteNumber("threads", detector.Threads);
                 writer.WriteString("isa", detector.Isa);
+                writer.WriteNumber("macs", multiplyAdds);
                 writer.WriteNumber("peak_rss_bytes", process.PeakWorkingSet64);
                 writer.WriteNumber("workspace_bytes", workspace);
                 writer.WriteNumber("allocated_bytes", allocated);
+                writer.WriteStartArray("stages");
+                foreach (StageCost stage in stages)
+                {
+                    writer.WriteStartObject();
+                    writer.WriteString("stage", stage.Name);
+                    writer.WriteNumber("seconds", stage.Seconds);
+                    writer.WriteNumber("macs", stage.MultiplyAdds);
+                    writer.WriteEndObject();
+                }
+
+                writer.WriteEndArray();
             }));
         }
         else
@@ -85,6 +100,12 @@ internal static class ModelBench
                 CultureInfo.InvariantCulture,
                 $"{configName} {size} {tokens} tokens {detector.Isa} {detector.Threads} threads: median {median:F3} s, min {seconds[0]:F3} s, "
                 + $"peak RSS {process.PeakWorkingSet64 / 1e6:F0} MB, workspace {workspace / 1e6:F0} MB, {allocated} bytes allocated a call"));
+            foreach (StageCost stage in stages)
+            {
+                Console.WriteLine(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"  {stage.Name,-12} {stage.Seconds * 1e3,8:F1} ms {stage.MultiplyAdds / 1e9,8:F2} GMAC {2e-9 * stage.MultiplyAdds / stage.Seconds,7:F0} GFLOP/s"));
+            }
         }
 
         return 0;

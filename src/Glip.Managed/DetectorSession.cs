@@ -45,8 +45,12 @@ internal sealed class DetectorSession
     {
         _pass.Workspace.Reset();
         _pass.Trace = null;
+        _pass.Profile = null;
         _pass.CancellationToken = default;
     }
+
+    /// <summary>Books what each part of the next call costs.</summary>
+    public StageProfile StartProfile() => _pass.Profile = new StageProfile(_pass.Kernels.MultiplyAdds);
 
     /// <summary>See <see cref="GlipDetector.Detect"/>.</summary>
     public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions options)
@@ -66,10 +70,12 @@ internal sealed class DetectorSession
         using (WorkspaceBuffer input = _pass.Rent(geometry.InputLength))
         {
             ImagePreprocessor.Prepare(image, geometry, input);
+            _pass.Mark("image");
             _model.Forward(_pass, input, Padded(geometry), encoded.Ids.Span, pyramid, boxes, centerness, logits);
         }
 
         ReadOnlySpan<Candidate> candidates = Select(geometry, encoded, pyramid, boxes, centerness, logits, null, null);
+        _pass.Mark("selection");
         int count = 0;
         while (count < candidates.Length && candidates[count].Score > threshold)
             count++;

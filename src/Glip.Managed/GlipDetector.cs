@@ -146,6 +146,22 @@ public sealed class GlipDetector : IDisposable
         }
     }
 
+    /// <summary>Detects and says what each part of the network cost.</summary>
+    internal IReadOnlyList<StageCost> Profile(ImageView image, Prompt prompt, DetectOptions options)
+    {
+        DetectorSession session = Rent(CancellationToken.None);
+        try
+        {
+            StageProfile profile = session.StartProfile();
+            session.Detect(image, prompt, options);
+            return profile.Stages;
+        }
+        finally
+        {
+            Return(session);
+        }
+    }
+
     /// <summary>Activation and scratch memory that a call needs, in bytes.</summary>
     /// <param name="height">Rows of the picture.</param>
     /// <param name="width">Columns of the picture.</param>

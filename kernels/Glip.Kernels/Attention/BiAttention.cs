@@ -81,7 +81,7 @@ public static unsafe class BiAttention
             }
 
             var job = new SliceJob(px, rows, heads, tokens, clamp, scores, values, layout, memory + layout.SliceOffset);
-            context.Run(ref job, layout.Slices, job.ScratchFloats);
+            context.Run(ref job, layout.Slices, job.ScratchFloats, 3L * rows * channels * headTokens);
             var merge = new MergeJob(headTokens, channels, layout, memory + layout.SliceOffset, py);
             context.Run(ref merge, headTokens);
         }

@@ -30,7 +30,7 @@ public static unsafe class FeedForward
         fixed (float* pb = beta)
         {
             var job = new Job(px, rows, pg, pb, eps, expand.View, reduce.View);
-            context.Run(ref job, (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows, job.ScratchFloats);
+            context.Run(ref job, (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows, job.ScratchFloats, 2L * rows * channels * expand.Columns);
         }
 
         GC.KeepAlive(expand);

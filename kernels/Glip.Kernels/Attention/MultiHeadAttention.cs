@@ -28,7 +28,7 @@ public static unsafe class MultiHeadAttention
         fixed (float* py = y)
         {
             var job = new Job(pq, tokens, channels, channels / heads, clamp, pb, py);
-            context.Run(ref job, heads, AttentionCore.ScratchFloats(context.Isa, tokens, channels / heads));
+            context.Run(ref job, heads, AttentionCore.ScratchFloats(context.Isa, tokens, channels / heads), 2L * tokens * tokens * channels);
         }
     }
 

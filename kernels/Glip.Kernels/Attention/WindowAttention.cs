@@ -95,7 +95,8 @@ public static unsafe class WindowAttention
         fixed (float* pt = bias)
         {
             var job = new Job(px, shape, pg, pb, eps, qkv.View, pt, projection.View, context.Isa);
-            context.Run(ref job, job.Parts, job.ScratchFloats);
+            long cells = (long)shape.Windows * shape.Tokens;
+            context.Run(ref job, job.Parts, job.ScratchFloats, cells * shape.Channels * ((4L * shape.Channels) + (2L * shape.Tokens)));
         }
 
         GC.KeepAlive(qkv);

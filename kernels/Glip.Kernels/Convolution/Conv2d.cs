@@ -130,7 +130,8 @@ internal unsafe struct ConvJob<TSource> : IKernelJob
     {
         var job = new ConvJob<TSource> { _source = source, _weight = weight.View, _y = y, _rows = rows, _planar = planar, _moments = moments };
         int blocks = (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows;
-        context.Run(ref job, blocks, GemmCore.PanelFloats(GemmCore.BlockRows) + ((long)GemmCore.BlockRows * job._weight.PaddedColumns));
+        long scratch = GemmCore.PanelFloats(GemmCore.BlockRows) + ((long)GemmCore.BlockRows * job._weight.PaddedColumns);
+        context.Run(ref job, blocks, scratch, (long)rows * weight.Depth * weight.Columns);
         GC.KeepAlive(weight);
     }
 

@@ -100,7 +100,7 @@ public static unsafe class Gemm
         fixed (float* pr = residual)
         {
             var job = new LinearJob(px, xStride, rows, weight, py, yStride, activation, clamp, pr, context.Workers);
-            context.Run(ref job, job.Parts, job.ScratchFloats);
+            context.Run(ref job, job.Parts, job.ScratchFloats, (long)rows * weight.Depth * weight.Columns);
         }
     }
 

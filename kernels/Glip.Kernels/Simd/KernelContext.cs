@@ -55,6 +55,9 @@ public sealed unsafe class KernelContext : IDisposable
     /// <summary>True if kernels only report what scratch memory they need.</summary>
     public bool IsPlanning { get; }
 
+    /// <summary>Multiply-adds of all matrix products and convolutions so far, as executed; a planning context counts what it would execute.</summary>
+    public long MultiplyAdds { get; private set; }
+
     /// <summary>Scratch floats that the neediest kernel so far asked for, over all workers.</summary>
     public long ScratchFloats => _scratchStride * Workers;
 
@@ -72,9 +75,11 @@ public sealed unsafe class KernelContext : IDisposable
     /// <param name="job">The work.</param>
     /// <param name="parts">Number of parts; 0 does nothing.</param>
     /// <param name="scratchFloats">Scratch memory that each part needs.</param>
-    internal void Run<TJob>(ref TJob job, int parts, long scratchFloats = 0)
+    /// <param name="multiplyAdds">Arithmetic of all parts, to be counted.</param>
+    internal void Run<TJob>(ref TJob job, int parts, long scratchFloats = 0, long multiplyAdds = 0)
         where TJob : unmanaged, IKernelJob
     {
+        MultiplyAdds += multiplyAdds;
         if (scratchFloats > _scratchStride)
             Grow((nint)scratchFloats);
         if (IsPlanning || parts == 0)

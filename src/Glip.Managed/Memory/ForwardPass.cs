@@ -15,6 +15,9 @@ internal sealed class ForwardPass(KernelContext kernels, Workspace workspace)
     /// <summary>Receives every stage, or null.</summary>
     public StageTrace? Trace { get; set; }
 
+    /// <summary>Receives what each part of the network cost, or null.</summary>
+    public StageProfile? Profile { get; set; }
+
     /// <summary>Ends the pass early.</summary>
     public CancellationToken CancellationToken { get; set; }
 
@@ -26,6 +29,9 @@ internal sealed class ForwardPass(KernelContext kernels, Workspace workspace)
 
     /// <summary>Memory for a product of sizes.</summary>
     public WorkspaceBuffer Rent(int rows, int columns) => Workspace.Rent(checked(rows * columns));
+
+    /// <summary>What was done since the last mark belongs to <paramref name="stage"/>.</summary>
+    public void Mark(string stage) => Profile?.Mark(stage, Kernels.MultiplyAdds);
 
     /// <summary>Throws if the caller gave up. Called between layers.</summary>
     public void Checkpoint() => CancellationToken.ThrowIfCancellationRequested();

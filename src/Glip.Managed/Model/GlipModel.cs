@@ -51,6 +51,7 @@ internal sealed class GlipModel
         int width = Config.Bert.HiddenSize;
         using WorkspaceBuffer hidden = pass.Rent(ids.Length, width);
         _text.Forward(pass, ids, hidden);
+        pass.Mark("bert");
         pass.Trace?.Tokens("lang.embedded", hidden, ids.Length, width);
         pass.Trace?.Tokens("lang.hidden", hidden, ids.Length, width);
 
@@ -60,6 +61,7 @@ internal sealed class GlipModel
         // Without deep fusion the text stays BERT's own; with it, the tower leaves the fused text here.
         _tower.Forward(pass, visual, pyramid, hidden, ids.Length);
         _head.Forward(pass, visual, pyramid, hidden, ids.Length, boxes, centerness, logits);
+        pass.Mark("head");
     }
 
     /// <summary>The image's side up to the pyramid [N, C].</summary>
@@ -71,6 +73,7 @@ internal sealed class GlipModel
         using WorkspaceBuffer c5 = pass.Rent(pyramid[2].Cells, swin.Width(3));
         _backbone.Forward(pass, image, imageSize, c3, c4, c5);
         _pyramid.Forward(pass, c3, c4, c5, pyramid, visual);
+        pass.Mark("fpn");
         for (int level = 0; pass.Trace is not null && level < pyramid.Levels; level++)
         {
             MapSize size = pyramid[level];

@@ -49,13 +49,16 @@ internal sealed class DyHeadTower
             {
                 pass.Checkpoint();
                 _fuse[t].Forward(pass, from, pyramid.Cells, text, tokens);
+                pass.Mark("VLFuse");
                 TraceLevels(pass, module, "VLFuse", from, pyramid);
                 pass.Trace?.Tokens($"tower.{module++}.VLFuse.hidden", text, tokens, _textWidth);
                 _text[t].Forward(pass, text, tokens);
+                pass.Mark("text layers");
                 pass.Trace?.Tokens($"tower.{module++}.BertEncoderLayer.hidden", text, tokens, _textWidth);
             }
 
             _dyConv[t].Forward(pass, from, pyramid, to);
+            pass.Mark("DyConv");
             TraceLevels(pass, module++, "DyConv", to, pyramid);
             Span<float> swap = from;
             from = to;

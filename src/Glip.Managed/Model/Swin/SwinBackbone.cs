@@ -11,6 +11,7 @@ internal sealed class SwinBackbone
     public const float NormEpsilon = 1e-5f;
 
     private const int Stages = 4;
+    private static readonly string[] s_stageNames = ["swin.stage0", "swin.stage1", "swin.stage2", "swin.stage3"];
     private readonly SwinConfig _config;
     private readonly PatchEmbed _patchEmbed;
     private readonly SwinBlock[][] _blocks = new SwinBlock[Stages][];
@@ -41,6 +42,7 @@ internal sealed class SwinBackbone
         using WorkspaceBuffer x = pass.Rent(size.Cells, _config.EmbedDim);
         _patchEmbed.Forward(pass, image, imageSize, x);
         Stage(pass, 0, x, size);
+        pass.Mark(s_stageNames[0]);
         pass.Trace?.Map("body.out.stage2", x, size.Height, size.Width, _config.EmbedDim);
 
         // A later stage's map is a quarter of the cells at twice the width: it takes half of the first one's memory, and stages follow each other in place.
@@ -55,6 +57,7 @@ internal sealed class SwinBackbone
             Span<float> output = s == 1 ? c3 : s == 2 ? c4 : c5;
             NormWeights norm = _norms[s]!;
             LayerNorm.Forward(pass.Kernels, to, size.Cells, norm.Gamma, norm.Beta, NormEpsilon, output);
+            pass.Mark(s_stageNames[s]);
             pass.Trace?.Map($"body.out.stage{s + 2}", output, size.Height, size.Width, _config.Width(s));
             Span<float> swap = from;
             from = to;
