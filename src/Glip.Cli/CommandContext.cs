@@ -14,11 +14,14 @@ internal sealed record CommandContext
     /// <summary>Whether somebody watches <see cref="Error"/> on a terminal.</summary>
     public bool ShowsProgress { get; init; }
 
+    /// <summary>How long a step may take before the terminal says what it is doing.</summary>
+    public TimeSpan ProgressDelay { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Where the annotated picture goes if no name is given.</summary>
     public required string WorkingFolder { get; init; }
 
     /// <summary>Loads a model.</summary>
-    public required Func<ModelReference, GlipOptions, IDetectorSession> OpenDetector { get; init; }
+    public required Func<ModelReference, GlipOptions, ILoadedModel> OpenModel { get; init; }
 
     /// <summary>Signalled by Ctrl-C.</summary>
     public CancellationToken Cancellation { get; init; }

@@ -23,7 +23,7 @@ internal static class DetectCommand
             Description = "Write the annotated picture to this PNG file. Default, without --json: IMAGE.detections.png in the current folder.",
             HelpName = "PNG",
         };
-        var shared = new DetectorOptions(modelRequired: false);
+        var shared = new DetectorOptions();
         var command = new Command("detect", "Finds objects, prints a table and draws them on the picture.") { image, prompt, threshold, json, output };
         shared.AddTo(command);
         command.SetAction(parsed => Run(
@@ -45,7 +45,7 @@ internal static class DetectCommand
         CheckPaths(request, picturePath);
         Prompt prompt = Prompt.Parse(request.Prompt);
         DecodedImage image = ImageFile.Read(request.ImagePath);
-        using IDetectorSession detector = Progress.Run(context, "loading the model", () => context.OpenDetector(request.Model, request.Machine));
+        using ILoadedModel detector = Progress.Run(context, "loading the model", () => context.OpenModel(request.Model, request.Machine));
         IReadOnlyList<Detection> detections = Progress.Run(
             context, "detecting", () => detector.Detect(image.View, prompt, request.Options, context.Cancellation));
 
@@ -74,25 +74,22 @@ internal static class DetectCommand
     private static string DefaultPicture(CommandContext context, string imagePath) =>
         Path.Combine(context.WorkingFolder, $"{Path.GetFileNameWithoutExtension(imagePath)}.detections.png");
 
-    /// <summary>Refuses what would destroy the input or surprise, before any work.</summary>
+    /// <summary>Refuses what would destroy an input or surprise, before any work.</summary>
     private static void CheckPaths(Request request, string? picturePath)
     {
+        InputPath.Check(request.ImagePath, "picture");
+        request.Model.CheckFiles();
         if (picturePath is not null && !picturePath.EndsWith(".png", StringComparison.OrdinalIgnoreCase))
             throw new UsageException($"--output '{picturePath}': only PNG can be written, the name must end in .png");
         string? jsonPath = request.JsonPath == StandardOutput ? null : request.JsonPath;
-        foreach ((string? path, string what) in new[] { (picturePath, "annotated picture"), (jsonPath, "JSON") })
-        {
-            if (path is null)
-                continue;
-            if (SameFile(path, request.ImagePath))
-                throw new UsageException($"the {what} would replace the picture itself: {path}");
-            OutputFile.RequireFolder(path);
-        }
-
-        if (picturePath is not null && jsonPath is not null && SameFile(picturePath, jsonPath))
+        if (picturePath is not null && jsonPath is { Length: > 0 } && OutputPath.AreSame(picturePath, jsonPath))
             throw new UsageException($"--output and --json name the same file: {jsonPath}");
 
-        static bool SameFile(string a, string b) => Path.GetFullPath(a) == Path.GetFullPath(b);
+        string?[] inputs = [request.ImagePath, request.Model.Path, request.Model.VocabularyPath];
+        if (picturePath is not null)
+            OutputPath.Check(picturePath, "annotated picture", inputs);
+        if (jsonPath is not null)
+            OutputPath.Check(jsonPath, "JSON", inputs);
     }
 
     private static void WriteFile(string path, ReadOnlySpan<byte> bytes)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Glip.Kernels;
 using Glip.Managed;
 
 namespace Glip.Cli;
@@ -6,10 +7,14 @@ namespace Glip.Cli;
 /// <summary>The options that <c>detect</c> and <c>trace</c> share: which model, on what machine, at which picture size.</summary>
 internal sealed class DetectorOptions
 {
-    private static readonly string[] _isaNames = ["auto", "scalar", "vector", "v128", "avx2", "avx512", "neon"];
+    private const string BestIsa = "auto";
+    private const int MostThreads = 1024;
+
+    private static readonly string[] _isaNames = [BestIsa, .. SimdIsas.All.Select(SimdIsas.Name)];
 
     private readonly Option<string?> _model = new("--model")
     {
+        Description = "Model file, or procedural:CONFIG:SEED for test weights made by a formula (with --vocab). Default: the small model that comes with glip.",
         HelpName = "M",
     };
 
@@ -23,20 +28,17 @@ internal sealed class DetectorOptions
     {
         Description = $"Instruction set: {string.Join(", ", _isaNames)}.",
         HelpName = "NAME",
-        DefaultValueFactory = _ => "auto",
+        DefaultValueFactory = _ => BestIsa,
     };
 
-    private readonly Option<int?> _threads = NumberOption.Count("--threads", "Threads to use; 0, the default, means one a processor.");
+    private readonly Option<int?> _threads = NumberOption.Count("--threads", "Threads to use; 0, the default, means one a processor.", MostThreads);
 
     private readonly Option<int?> _minSize = NumberOption.Count("--min-size", "Length that the picture's shorter side is resized to; 0 keeps the size. Default: the model's.");
 
     private readonly Option<int?> _maxSize = NumberOption.Count("--max-size", "Cap on the longer side after resizing; 0 for none. Default: the model's.");
 
-    public DetectorOptions(bool modelRequired)
+    public DetectorOptions()
     {
-        _model.Required = modelRequired;
-        _model.Description = "Model file, or procedural:CONFIG:SEED for test weights made by a formula (with --vocab)."
-            + (modelRequired ? "" : " Default: the default model, if it is installed.");
         _isa.Validators.Add(result =>
         {
             if (result.Tokens is [{ Value: var name }] && !_isaNames.Contains(name))

@@ -11,6 +11,9 @@ internal static class GlipCommandLine
     public const int Failure = 1;
     public const int WrongUsage = 2;
 
+    /// <summary>The options behind those parameters of the library that users can be wrong about.</summary>
+    private static readonly Dictionary<string, string> _optionsOf = new() { ["minSize"] = " (see --min-size and --max-size)" };
+
     public static int Run(IReadOnlyList<string> args, CommandContext context)
     {
         var root = new RootCommand("Finds the objects that a text names in a picture (GLIP, Li et al., CVPR 2022).")
@@ -34,7 +37,7 @@ internal static class GlipCommandLine
         }
         catch (Exception e) when (e is UsageException or ArgumentException)
         {
-            return Report(WrongUsage, WithoutParameterName(e));
+            return Report(WrongUsage, ForUsers(e));
         }
         catch (Exception e) when (e is GlipFormatException or IOException or UnauthorizedAccessException or PlatformNotSupportedException)
         {
@@ -59,7 +62,20 @@ internal static class GlipCommandLine
     private static string CommandPath(ParseResult parsed) =>
         parsed.CommandResult.Command is RootCommand ? "glip" : $"glip {parsed.CommandResult.Command.Name}";
 
-    /// <summary>The message without the method parameter's name, which means nothing to users of the command.</summary>
-    private static string WithoutParameterName(Exception e) =>
-        e is ArgumentException { ParamName: { Length: > 0 } name } ? e.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : e.Message;
+    /// <summary>The message in the command's terms: its options instead of the library's parameters and properties.</summary>
+    private static string ForUsers(Exception e)
+    {
+        string message = e.Message;
+        string option = "";
+        if (e is ArgumentException { ParamName: { Length: > 0 } name })
+        {
+            message = UpTo(message, $" (Parameter '{name}')");
+            option = _optionsOf.GetValueOrDefault(name, "");
+        }
+
+        // A way out that only programs have comes last.
+        return UpTo(message, $", or set {nameof(DetectOptions)}.") + option;
+
+        static string UpTo(string text, string end) => text.IndexOf(end, StringComparison.Ordinal) is >= 0 and var at ? text[..at] : text;
+    }
 }

@@ -13,13 +13,10 @@ internal static class InspectCommand
         var command = new Command("inspect", "Shows what a model is made of.") { model, vocabulary };
         command.SetAction(parsed =>
         {
-            ModelReference reference = ModelReference.Parse(parsed.GetRequiredValue(model), parsed.GetValue(vocabulary));
-            ModelReport report = Progress.Run(context, "reading the model", () =>
-            {
-                using WeightSource source = reference.Open();
-                return ModelReport.Of(source, context.Cancellation);
-            });
-            report.WriteTo(context.Out);
+            var reference = ModelReference.Parse(parsed.GetRequiredValue(model), parsed.GetValue(vocabulary));
+            reference.CheckFiles();
+            using WeightSource source = reference.Open();
+            ModelSummary.Of(source).WriteTo(context.Out);
             return GlipCommandLine.Success;
         });
         return command;

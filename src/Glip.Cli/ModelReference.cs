@@ -1,5 +1,6 @@
 using System.Globalization;
 using Glip.Managed.Model;
+using Glip.Managed.Text;
 using Glip.Managed.Weights;
 
 namespace Glip.Cli;
@@ -28,7 +29,7 @@ internal sealed record ModelReference
     /// <exception cref="UsageException">Not a model, or a vocabulary that does not go with it.</exception>
     public static ModelReference Parse(string? model, string? vocabularyPath)
     {
-        if (string.IsNullOrEmpty(model))
+        if (model is null)
         {
             return vocabularyPath is null
                 ? new ModelReference()
@@ -50,17 +51,36 @@ internal sealed record ModelReference
         return new ModelReference { Procedural = GlipConfig.Published(parts[0]), Seed = seed, VocabularyPath = vocabularyPath };
     }
 
+    /// <summary>Refuses files that do not exist, before any work is done.</summary>
+    /// <exception cref="UsageException">A name is empty.</exception>
+    /// <exception cref="IOException">No such file.</exception>
+    public void CheckFiles()
+    {
+        InputPath.Check(Path, "model");
+        InputPath.Check(VocabularyPath, "vocabulary");
+    }
+
     /// <summary>Opens the weights of a model that is not the default one.</summary>
     /// <exception cref="Glip.Managed.GlipFormatException">A file is not what it should be.</exception>
     /// <exception cref="IOException">A file cannot be read.</exception>
     public WeightSource Open()
     {
-        // The vocabulary first: it is small, so a wrong name fails before a large file is opened.
-        byte[]? vocabulary = VocabularyPath is null ? null : File.ReadAllBytes(VocabularyPath);
+        byte[]? vocabulary = ReadVocabulary();
         if (Procedural is not null)
             return new ProceduralWeights(Procedural, Seed, vocabulary);
         ModelFile file = ModelFile.Open(Path ?? throw new InvalidOperationException("the default model has no weights of its own to open"));
         return vocabulary is null ? file : new VocabularyReplacement(file, vocabulary);
+    }
+
+    private byte[]? ReadVocabulary()
+    {
+        if (VocabularyPath is null)
+            return null;
+        byte[] text = File.ReadAllBytes(VocabularyPath);
+
+        // Parsed again with the model; this time is for messages that name the file.
+        _ = Vocabulary.Parse(text, VocabularyPath);
+        return text;
     }
 
     /// <summary>A model whose vocabulary comes from another file.</summary>
@@ -75,6 +95,8 @@ internal sealed record ModelReference
         public override IReadOnlyCollection<string> TensorNames => model.TensorNames;
 
         public override bool TryGetTensor(string name, out WeightTensor tensor) => model.TryGetTensor(name, out tensor);
+
+        public override bool TryDescribe(string name, out TensorType type, out ReadOnlySpan<int> shape) => model.TryDescribe(name, out type, out shape);
 
         protected override void Dispose(bool disposing)
         {

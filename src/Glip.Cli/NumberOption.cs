@@ -6,16 +6,16 @@ namespace Glip.Cli;
 /// <summary>Options with a number, whose errors say which numbers are meant.</summary>
 internal static class NumberOption
 {
-    /// <summary>A whole number, 0 or more; null if not given.</summary>
-    public static Option<int?> Count(string name, string description) => new(name)
+    /// <summary>A whole number from 0 to <paramref name="most"/>; null if not given.</summary>
+    public static Option<int?> Count(string name, string description, int most = int.MaxValue) => new(name)
     {
         Description = description,
         HelpName = "N",
         CustomParser = result =>
         {
-            if (result.Tokens is [{ Value: var text }] && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value))
+            if (result.Tokens is [{ Value: var text }] && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value <= most)
                 return value;
-            result.AddError($"{name} must be a whole number from 0 on, got '{string.Join(' ', result.Tokens)}'");
+            result.AddError($"{name} must be a whole number from 0 {(most == int.MaxValue ? "on" : $"to {most}")}, got '{string.Join(' ', result.Tokens)}'");
             return null;
         },
     };

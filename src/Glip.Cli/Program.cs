@@ -19,7 +19,7 @@ var context = new CommandContext
     Error = Console.Error,
     ShowsProgress = !Console.IsErrorRedirected,
     WorkingFolder = Environment.CurrentDirectory,
-    OpenDetector = DetectorSession.Open,
+    OpenModel = LoadedModel.Open,
     Cancellation = cancellation.Token,
 };
 return GlipCommandLine.Run(args, context);

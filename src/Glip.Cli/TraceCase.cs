@@ -12,6 +12,9 @@ namespace Glip.Cli;
 /// <param name="InferenceThreshold">Probability above which candidates count; null takes the model's.</param>
 internal sealed record TraceCase(string ImagePath, Prompt Prompt, int? MinSize, int? MaxSize, float? InferenceThreshold)
 {
+    /// <summary>The file that says all this; null if the command line does.</summary>
+    public string? CasePath { get; private init; }
+
     private const string InferenceThresholdKey = "MODEL.ATSS.INFERENCE_TH";
 
     /// <summary>Reads a golden case: a JSON object with image, min_image_size, caption, tokens_positive or entities, and cfg_overrides.</summary>
@@ -19,6 +22,7 @@ internal sealed record TraceCase(string ImagePath, Prompt Prompt, int? MinSize, 
     /// <exception cref="IOException">The file cannot be read, or its picture does not exist.</exception>
     public static TraceCase Load(string path)
     {
+        InputPath.Check(path, "case");
         try
         {
             using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
@@ -28,7 +32,10 @@ internal sealed record TraceCase(string ImagePath, Prompt Prompt, int? MinSize, 
                 ReadPrompt(root),
                 MinSize: Required(root, "min_image_size") is { ValueKind: not JsonValueKind.Null } size ? size.GetInt32() : 0,
                 MaxSize: 0, // the original's demo, which made the goldens, has no cap
-                ReadInferenceThreshold(root));
+                ReadInferenceThreshold(root))
+            {
+                CasePath = path,
+            };
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or ArgumentException)
         {
@@ -64,6 +71,8 @@ internal sealed record TraceCase(string ImagePath, Prompt Prompt, int? MinSize, 
     /// <summary>The original looks for noun phrases in the lowercased caption; every match becomes a label of its own (trap T2).</summary>
     private static IEnumerable<(int Begin, int End)> FindEntity(string caption, string entity)
     {
+        if (entity.Length == 0)
+            throw new FormatException("entities holds an empty text");
         for (int at = 0; (at = caption.IndexOf(entity, at, StringComparison.OrdinalIgnoreCase)) >= 0; at += entity.Length)
         {
             int begin = CodePoints.Count(caption.AsSpan(0, at));

@@ -15,7 +15,7 @@ internal static class TraceCommand
         var prompt = new Argument<string?>("PROMPT") { Description = "What to find. Not with --case.", Arity = ArgumentArity.ZeroOrOne };
         var caseFile = new Option<string?>("--case") { Description = "Golden case (JSON) that says picture, text and sizes.", HelpName = "CASE" };
         var output = new Option<string>("--out") { Description = "Safetensors file to write.", HelpName = "STAGES", Required = true };
-        var shared = new DetectorOptions(modelRequired: true);
+        var shared = new DetectorOptions();
         var command = new Command("trace", "Writes the tensors of every stage, for comparison with other implementations.") { image, prompt, caseFile, output };
         shared.AddTo(command);
         command.SetAction(parsed =>
@@ -35,9 +35,11 @@ internal static class TraceCommand
 
     private static int Run(CommandContext context, TraceCase request, ModelReference model, GlipOptions machine, string outputPath)
     {
-        OutputFile.RequireFolder(outputPath);
+        InputPath.Check(request.ImagePath, "picture");
+        model.CheckFiles();
+        OutputPath.Check(outputPath, "trace", request.ImagePath, request.CasePath, model.Path, model.VocabularyPath);
         DecodedImage image = ImageFile.Read(request.ImagePath);
-        using IDetectorSession detector = Progress.Run(context, "loading the model", () => context.OpenDetector(model, machine));
+        using ILoadedModel detector = Progress.Run(context, "loading the model", () => context.OpenModel(model, machine));
         var stages = new StageFile();
 
         // As the original: results before the threshold of display, and long prompts are cut.

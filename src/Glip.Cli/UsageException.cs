@@ -1,4 +1,4 @@
 namespace Glip.Cli;
 
-/// <summary>Arguments that parse one by one but do not make sense together.</summary>
+/// <summary>Arguments that parse one by one but do not make sense, or not together.</summary>
 internal sealed class UsageException(string message) : Exception(message);

@@ -100,7 +100,7 @@ public sealed class GlipDetector : IDisposable
     /// <summary>Loads the small model that comes with the library (see <c>models/README.md</c> for what it knows).</summary>
     /// <param name="options">Instruction set, threads, memory limit; null for defaults.</param>
     /// <exception cref="FileNotFoundException">The model file was not deployed beside the program.</exception>
-    public static GlipDetector LoadDefault(GlipOptions? options = null) => Load(Path.Combine(AppContext.BaseDirectory, DefaultModelFile), options);
+    public static GlipDetector LoadDefault(GlipOptions? options = null) => LoadDefault(AppContext.BaseDirectory, options);
 
     /// <summary>Finds the prompt's phrases in a picture.</summary>
     /// <param name="image">Pixels in any supported channel order.</param>
@@ -178,6 +178,19 @@ public sealed class GlipDetector : IDisposable
         {
             Return(session);
         }
+    }
+
+    /// <summary><see cref="LoadDefault(GlipOptions?)"/> for a program in <paramref name="programFolder"/>.</summary>
+    internal static GlipDetector LoadDefault(string programFolder, GlipOptions? options)
+    {
+        string path = Path.Combine(programFolder, DefaultModelFile);
+        if (!File.Exists(path))
+        {
+            throw new FileNotFoundException(
+                $"the default model is not beside the program: copy {DefaultModelFile} into {programFolder}, or load another model by its path", path);
+        }
+
+        return Load(path, options);
     }
 
     /// <summary>Ends the worker threads and frees the memory. No call may be running.</summary>

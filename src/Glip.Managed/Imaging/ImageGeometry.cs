@@ -59,9 +59,16 @@ public readonly record struct ImageGeometry
         long paddedWidth = RoundUp(width, divisor);
         if (paddedHeight > maxPixels / paddedWidth)
         {
+            string remedy = (minSize, maxSize) switch
+            {
+                (0, _) => "set a minimum size, to which it is reduced",
+                (_, 0) => $"set a maximum size, or a smaller minimum size than {minSize}",
+                _ => $"set a smaller minimum size than {minSize}, or maximum size than {maxSize}",
+            };
             throw new ArgumentException(
-                $"the {sourceWidth}x{sourceHeight} picture becomes {width}x{height} ({paddedWidth * (decimal)paddedHeight:0} pixels when padded), the limit is {maxPixels}: "
-                + $"set a smaller minimum size (now {minSize}) or a cap on the longer side (maximum size, now {maxSize}; 0 is none)");
+                $"the {sourceWidth}x{sourceHeight} picture becomes {width}x{height} ({paddedWidth * (decimal)paddedHeight:0} pixels when padded), "
+                + $"the limit is {maxPixels}: {remedy}",
+                nameof(minSize));
         }
 
         return new ImageGeometry(sourceHeight, sourceWidth, height, width, (int)paddedHeight, (int)paddedWidth);

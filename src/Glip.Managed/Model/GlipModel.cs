@@ -40,10 +40,10 @@ internal sealed class GlipModel
     /// <param name="image">[Hp, Wp, 3], normalised and padded.</param>
     /// <param name="imageSize">Hp × Wp, multiples of <see cref="GlipConfig.SizeDivisibility"/>.</param>
     /// <param name="ids">Real tokens, L.</param>
-    /// <param name="pyramid">Levels of this image size, N cells.</param>
-    /// <param name="boxes">[N, 4], box deltas.</param>
-    /// <param name="centerness">[N], before the sigmoid.</param>
-    /// <param name="logits">[N, L], before the sigmoid.</param>
+    /// <param name="pyramid">Levels of this image size, A cells.</param>
+    /// <param name="boxes">[A, 4], box deltas.</param>
+    /// <param name="centerness">[A], before the sigmoid.</param>
+    /// <param name="logits">[A, L], before the sigmoid.</param>
     public void Forward(
         ForwardPass pass, ReadOnlySpan<float> image, MapSize imageSize, ReadOnlySpan<int> ids, Pyramid pyramid,
         Span<float> boxes, Span<float> centerness, Span<float> logits)
@@ -64,7 +64,7 @@ internal sealed class GlipModel
         pass.Mark("head");
     }
 
-    /// <summary>The image's side up to the pyramid [N, C].</summary>
+    /// <summary>The image's side up to the pyramid [A, C].</summary>
     private void Features(ForwardPass pass, ReadOnlySpan<float> image, MapSize imageSize, Pyramid pyramid, Span<float> visual)
     {
         SwinConfig swin = Config.Swin;

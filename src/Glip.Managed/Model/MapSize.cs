@@ -35,7 +35,7 @@ internal sealed class Pyramid
     /// <summary>Number of levels.</summary>
     public int Levels => _sizes.Length;
 
-    /// <summary>Cells of all levels: N.</summary>
+    /// <summary>Cells of all levels: A.</summary>
     public int Cells => _starts[^1];
 
     /// <summary>Size of a level, 0 is P3.</summary>

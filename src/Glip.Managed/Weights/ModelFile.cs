@@ -29,8 +29,7 @@ public sealed class ModelFile : WeightSource
         _file = file;
         Config = ReadConfig(file);
         _vocabulary = ReadVocabulary(file, Config);
-        Entries = [.. file.Entries.Where(e => e.Name != VocabularyTensor)];
-        TensorNames = [.. Entries.Select(e => e.Name)];
+        TensorNames = [.. file.Entries.Select(e => e.Name).Where(name => name != VocabularyTensor)];
         CheckParameters();
     }
 
@@ -45,12 +44,6 @@ public sealed class ModelFile : WeightSource
 
     /// <inheritdoc/>
     public override IReadOnlyCollection<string> TensorNames { get; }
-
-    /// <summary>Bytes of the whole file.</summary>
-    internal long Length => _file.Length;
-
-    /// <summary>What the header says about the weights, without the vocabulary.</summary>
-    internal IReadOnlyList<SafetensorsEntry> Entries { get; }
 
     /// <summary>Opens the model file at <paramref name="path"/>.</summary>
     /// <exception cref="GlipFormatException">It is not a whole GLIP model file; the message says what was found instead.</exception>

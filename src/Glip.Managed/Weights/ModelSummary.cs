@@ -3,9 +3,10 @@ using Glip.Managed.Model;
 
 namespace Glip.Managed.Weights;
 
-/// <summary>What a model file holds, for people: sizes, parameters by part, element types.</summary>
+/// <summary>What a model is made of, for people: sizes, parameters by part, element types.</summary>
 internal sealed record ModelSummary
 {
+    // In the order of computation; the first prefix that fits counts.
     private static readonly (string Title, string Prefix)[] PartPrefixes =
     [
         ("image backbone", "backbone.body."),
@@ -15,11 +16,8 @@ internal sealed record ModelSummary
         ("rest", ""),
     ];
 
-    /// <summary>What the file is called.</summary>
+    /// <summary>What the source is called: a path, or <c>procedural:glip-t:77</c>.</summary>
     public required string Name { get; init; }
-
-    /// <summary>Bytes of the whole file.</summary>
-    public required long Bytes { get; init; }
 
     /// <summary>The model's sizes.</summary>
     public required GlipConfig Config { get; init; }
@@ -33,32 +31,43 @@ internal sealed record ModelSummary
     /// <summary>Elements of all weight tensors.</summary>
     public required long Parameters { get; init; }
 
+    /// <summary>Bytes of all weight tensors as the source has them.</summary>
+    public required long Bytes { get; init; }
+
     /// <summary>Elements by part of the model, with the prefix that the part's names share.</summary>
     public required IReadOnlyList<(string Title, string Prefix, long Parameters)> Parts { get; init; }
 
     /// <summary>Tensors of each element type that occurs.</summary>
     public required IReadOnlyList<(TensorType Type, int Tensors)> Types { get; init; }
 
-    /// <summary>Summarises an open model file.</summary>
-    public static ModelSummary Of(ModelFile model)
+    /// <summary>Summarises an open source of weights. Reads no weight.</summary>
+    public static ModelSummary Of(WeightSource source)
     {
         var parts = new long[PartPrefixes.Length];
-        foreach (SafetensorsEntry entry in model.Entries)
+        var types = new SortedDictionary<TensorType, int>();
+        long bytes = 0;
+        foreach (string name in source.TensorNames)
         {
-            int part = Array.FindIndex(PartPrefixes, p => entry.Name.StartsWith(p.Prefix, StringComparison.Ordinal));
-            parts[part] += entry.ByteCount / entry.Type.ByteSize();
+            if (!source.TryDescribe(name, out TensorType type, out ReadOnlySpan<int> shape))
+                throw new InvalidOperationException($"{source.Name} lists '{name}' but does not have it");
+            long elements = 1;
+            foreach (int dimension in shape)
+                elements *= dimension;
+            parts[Array.FindIndex(PartPrefixes, p => name.StartsWith(p.Prefix, StringComparison.Ordinal))] += elements;
+            types[type] = types.GetValueOrDefault(type) + 1;
+            bytes += elements * type.ByteSize();
         }
 
         return new ModelSummary
         {
-            Name = model.Name,
-            Bytes = model.Length,
-            Config = model.Config,
-            Tokens = VocabularyText.CountTokens(model.Vocabulary.Span),
-            Tensors = model.Entries.Count,
+            Name = source.Name,
+            Config = source.Config,
+            Tokens = VocabularyText.CountTokens(source.Vocabulary.Span),
+            Tensors = source.TensorNames.Count,
             Parameters = parts.Sum(),
+            Bytes = bytes,
             Parts = [.. PartPrefixes.Zip(parts, (p, count) => (p.Title, p.Prefix, count))],
-            Types = [.. model.Entries.CountBy(e => e.Type).OrderBy(t => t.Key).Select(t => (t.Key, t.Value))],
+            Types = [.. types.Select(t => (t.Key, t.Value))],
         };
     }
 
@@ -66,15 +75,16 @@ internal sealed record ModelSummary
     public void WriteTo(TextWriter output)
     {
         SwinConfig swin = Config.Swin;
-        Line("file", $"{Name}, {DisplayText.Bytes(Bytes)}");
-        Line("model", Config.Name);
-        Line("image backbone", $"Swin {swin.EmbedDim}, blocks {Join(swin.Depths)}, heads {Join(swin.Heads)}, window {swin.WindowSize}");
-        Line("text encoder", $"BERT {Config.Bert.HiddenSize}, {Config.Bert.Layers} layers, {Config.Bert.Heads} heads, {Tokens} tokens");
+        BertConfig bert = Config.Bert;
+        Line("model", $"{Config.Name}, {Name}");
+        Line("image backbone", $"Swin, width {swin.EmbedDim}, blocks {Join(swin.Depths)}, heads {Join(swin.Heads)}, window {swin.WindowSize}");
+        Line("text encoder", $"BERT, width {bert.HiddenSize}, {bert.Layers} layers, {bert.Heads} heads, {Tokens} tokens known, at most {Config.MaxQueryLength} in a prompt");
         Line("fusion", Config is { EarlyFuse: true, Fusion: { } fusion } ? $"{fusion.Heads} heads, inner width {fusion.EmbedDim}" : "none");
-        Line("head", $"{Config.Channels} channels, {Config.NumConvs} layers, anchors of {Config.AnchorScale.ToString(CultureInfo.InvariantCulture)} strides");
-        Line("test image", $"shorter side {Config.Input.MinSize}, longer side at most {Config.Input.MaxSize}");
+        Line("head", $"{Config.Channels} channels, {Config.NumConvs} layers, anchors of {Number(Config.AnchorScale)} strides");
+        Line("picture size", PictureSize(Config.Input));
+        Line("threshold", Number(Config.DefaultThreshold));
         Line("names", Config.Names.Count == 0 ? "open vocabulary" : $"{Config.Names.Count}: {string.Join(", ", Config.Names)}");
-        Line("tensors", $"{Tensors} ({string.Join(", ", Types.Select(t => $"{t.Tensors} {t.Type.SafetensorsName()}"))})");
+        Line("tensors", $"{Tensors} ({string.Join(", ", Types.Select(t => $"{t.Tensors} {t.Type.SafetensorsName()}"))}), {DisplayText.Bytes(Bytes)}");
         Line("parameters", Count(Parameters));
         foreach ((string title, string prefix, long parameters) in Parts)
             output.WriteLine($"  {title,-15} {Count(parameters),13}  {(prefix.Length == 0 ? "" : prefix + "*")}".TrimEnd());
@@ -82,7 +92,16 @@ internal sealed record ModelSummary
         void Line(string key, string value) => output.WriteLine($"{key,-15} {value}");
     }
 
-    private static string Join(IReadOnlyList<int> numbers) => string.Join(',', numbers);
+    private static string PictureSize(InputConfig input) => input switch
+    {
+        { MinSize: 0 } => "kept",
+        { MaxSize: 0 } => $"shorter side {input.MinSize}",
+        _ => $"shorter side {input.MinSize}, longer side at most {input.MaxSize}",
+    };
+
+    private static string Join(IReadOnlyList<int> numbers) => string.Join('-', numbers);
+
+    private static string Number(float value) => value.ToString(CultureInfo.InvariantCulture);
 
     private static string Count(long value) => value.ToString("#,0", CultureInfo.InvariantCulture);
 }

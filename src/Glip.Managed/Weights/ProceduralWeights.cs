@@ -92,6 +92,15 @@ public sealed class ProceduralWeights : WeightSource
         return true;
     }
 
+    /// <inheritdoc/>
+    public override bool TryDescribe(string name, out TensorType type, out ReadOnlySpan<int> shape)
+    {
+        bool found = _shapes.TryGetValue(name, out int[]? dimensions);
+        type = TensorType.F32;
+        shape = dimensions;
+        return found;
+    }
+
     /// <summary>Writes a parameter's values in row-major order.</summary>
     internal static void Fill(string name, int[] shape, long seed, Span<float> values)
     {

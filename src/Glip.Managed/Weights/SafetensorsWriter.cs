@@ -9,34 +9,30 @@ namespace Glip.Managed.Weights;
 internal sealed record TensorDeclaration(string Name, TensorType Type, int[] Shape);
 
 /// <summary>
-/// Writes a safetensors file tensor by tensor, so that no more than one is ever in memory. The bytes go to a temporary file
-/// beside the target, which <see cref="Commit"/> moves into place; without it nothing is left behind.
+/// Writes a safetensors file tensor by tensor, so that no more than one is ever in memory. The file appears with
+/// <see cref="Commit"/>; without it nothing is left behind.
 /// </summary>
 internal sealed class SafetensorsWriter : IDisposable
 {
-    private readonly string _path;
-    private readonly string _temporary;
     private readonly IReadOnlyList<TensorDeclaration> _tensors;
-    private readonly FileStream _stream;
+    private readonly OutputFile _file;
     private int _written;
-    private bool _committed;
 
     /// <summary>Begins a file.</summary>
     /// <param name="path">Where the finished file will be; an existing one is replaced.</param>
     /// <param name="tensors">All tensors in the order in which they will be written.</param>
     /// <param name="metadata">Free text pairs for the header.</param>
     /// <exception cref="ArgumentException">A name stands twice or a tensor is too large.</exception>
-    /// <exception cref="IOException">The folder cannot be written to.</exception>
+    /// <exception cref="IOException">No file can be written there.</exception>
+    /// <exception cref="UnauthorizedAccessException">The user may not write there.</exception>
     public SafetensorsWriter(string path, IReadOnlyList<TensorDeclaration> tensors, IEnumerable<KeyValuePair<string, string>> metadata)
     {
         byte[] header = Header(tensors, metadata);
-        _path = path;
         _tensors = tensors;
-        _temporary = $"{path}.tmp-{Guid.NewGuid():N}";
-        _stream = new FileStream(_temporary, FileMode.CreateNew, FileAccess.Write);
+        _file = new OutputFile(path);
         try
         {
-            _stream.Write(header);
+            _file.Stream.Write(header);
         }
         catch
         {
@@ -59,7 +55,7 @@ internal sealed class SafetensorsWriter : IDisposable
         int expected = next.Type.ByteCount(next.Shape);
         if (bytes.Length != expected)
             throw new ArgumentException($"'{name}': {next.Type} {DisplayText.Shape(next.Shape)} needs {expected} bytes, got {bytes.Length}", nameof(bytes));
-        _stream.Write(bytes);
+        _file.Stream.Write(bytes);
         _written++;
     }
 
@@ -69,18 +65,10 @@ internal sealed class SafetensorsWriter : IDisposable
     {
         if (_written != _tensors.Count)
             throw new InvalidOperationException($"tensor '{_tensors[_written].Name}' was declared but not written");
-        _stream.Flush(flushToDisk: true);
-        _stream.Dispose();
-        File.Move(_temporary, _path, overwrite: true);
-        _committed = true;
+        _file.Commit();
     }
 
-    public void Dispose()
-    {
-        _stream.Dispose();
-        if (!_committed)
-            File.Delete(_temporary);
-    }
+    public void Dispose() => _file.Dispose();
 
     private static byte[] Header(IReadOnlyList<TensorDeclaration> tensors, IEnumerable<KeyValuePair<string, string>> metadata)
     {

@@ -23,6 +23,15 @@ public abstract class WeightSource : IDisposable
     /// <summary>Finds a tensor. Its bytes stay valid until this source is disposed.</summary>
     public abstract bool TryGetTensor(string name, out WeightTensor tensor);
 
+    /// <summary>Finds a tensor's element type and shape without making its elements, which can be gigabytes.</summary>
+    public virtual bool TryDescribe(string name, out TensorType type, out ReadOnlySpan<int> shape)
+    {
+        bool found = TryGetTensor(name, out WeightTensor tensor);
+        type = tensor.Type;
+        shape = tensor.Shape;
+        return found;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

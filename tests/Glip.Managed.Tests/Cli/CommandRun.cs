@@ -4,7 +4,7 @@ using Glip.Managed.Imaging.Codecs;
 
 namespace Glip.Managed.Tests.Cli;
 
-/// <summary>Runs commands in this process, in a folder of their own that holds a small picture, with <see cref="FakeSession"/> as the model.</summary>
+/// <summary>Runs commands in this process, in a folder of their own that holds a small picture, with <see cref="FakeModel"/> or a real model.</summary>
 internal sealed class CommandRun : IDisposable
 {
     public CommandRun()
@@ -14,7 +14,10 @@ internal sealed class CommandRun : IDisposable
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("glip-cli").FullName;
 
-    public FakeSession Session { get; init; } = new();
+    public FakeModel Fake { get; init; } = new();
+
+    /// <summary>True to load the models that the command names, as the program does.</summary>
+    public bool LoadsModels { get; init; }
 
     public CancellationToken Cancellation { get; init; }
 
@@ -37,10 +40,10 @@ internal sealed class CommandRun : IDisposable
             Error = error,
             WorkingFolder = Folder,
             Cancellation = Cancellation,
-            OpenDetector = (model, options) =>
+            OpenModel = (model, options) =>
             {
                 Loaded = (model, options);
-                return Session;
+                return LoadsModels ? LoadedModel.Open(model, options) : Fake;
             },
         });
         (Out, Error) = (output.ToString(), error.ToString());

@@ -15,7 +15,7 @@ public class DetectCommandTests
     [Fact]
     public void Prints_a_table_and_draws_into_the_current_folder()
     {
-        using var command = new CommandRun { Session = new FakeSession { Detections = _two } };
+        using var command = new CommandRun { Fake = new FakeModel { Detections = _two } };
 
         Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog . été [red] ."));
 
@@ -26,13 +26,13 @@ public class DetectCommandTests
         Assert.Contains($"wrote {picture}", command.Out);
         Assert.Empty(command.Error);
         Assert.Contains(ImageFile.Read(picture).Pixels, b => b != 0);
-        Assert.True(command.Session.IsDisposed);
+        Assert.True(command.Fake.IsDisposed);
     }
 
     [Fact]
     public void Json_on_standard_output_is_alone_there_and_no_picture_is_written()
     {
-        using var command = new CommandRun { Session = new FakeSession { Detections = _two } };
+        using var command = new CommandRun { Fake = new FakeModel { Detections = _two } };
 
         Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog . été [red] .", "--json", "-"));
 
@@ -56,7 +56,7 @@ public class DetectCommandTests
     [Fact]
     public void Writes_the_named_files_and_says_so()
     {
-        using var command = new CommandRun { Session = new FakeSession { Detections = _two } };
+        using var command = new CommandRun { Fake = new FakeModel { Detections = _two } };
         (string json, string picture) = (command.File("found.json"), command.File("found.PNG"));
 
         Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog", "--json", json, "--output", picture));
@@ -96,15 +96,17 @@ public class DetectCommandTests
     public void Options_reach_the_detector()
     {
         using var command = new CommandRun();
+        string vocabulary = command.File("v.txt");
+        File.WriteAllText(vocabulary, "");
 
         Assert.Equal(0, command.Run(
-            "detect", command.File("cat.png"), "@dog", "--model", "procedural:glip-t-a:-7", "--vocab", "v.txt", "--threshold", "0.25", "--isa", "avx2", "--threads", "3", "--min-size", "0", "--max-size", "640"));
+            "detect", command.File("cat.png"), "@dog", "--model", "procedural:glip-t-a:-7", "--vocab", vocabulary, "--threshold", "0.25", "--isa", "avx2", "--threads", "3", "--min-size", "0", "--max-size", "640"));
 
         Assert.Equal(new GlipOptions { Isa = "avx2", Threads = 3 }, command.Loaded!.Value.Options);
-        Assert.Equal(("glip-t-a", -7L, "v.txt"), (command.Loaded.Value.Model.Procedural!.Name, command.Loaded.Value.Model.Seed, command.Loaded.Value.Model.VocabularyPath));
-        Assert.Equal(new DetectOptions { Threshold = 0.25f, MinSize = 0, MaxSize = 640 }, command.Session.Options);
-        Assert.Equal((40, 30), command.Session.ImageSize);
-        Assert.Equal("@dog", command.Session.Prompt!.Caption);
+        Assert.Equal(("glip-t-a", -7L, vocabulary), (command.Loaded.Value.Model.Procedural!.Name, command.Loaded.Value.Model.Seed, command.Loaded.Value.Model.VocabularyPath));
+        Assert.Equal(new DetectOptions { Threshold = 0.25f, MinSize = 0, MaxSize = 640 }, command.Fake.Options);
+        Assert.Equal((40, 30), command.Fake.ImageSize);
+        Assert.Equal("@dog", command.Fake.Prompt!.Caption);
     }
 
     [Fact]
@@ -116,7 +118,7 @@ public class DetectCommandTests
 
         Assert.True(command.Loaded!.Value.Model.IsDefault);
         Assert.Equal(new GlipOptions(), command.Loaded.Value.Options);
-        Assert.Equal(new DetectOptions(), command.Session.Options);
+        Assert.Equal(new DetectOptions(), command.Fake.Options);
     }
 
     [Theory]
@@ -149,19 +151,19 @@ public class DetectCommandTests
     public void Cancelling_leaves_no_file_and_returns_1()
     {
         using var cancellation = new CancellationTokenSource();
-        using var command = new CommandRun { Cancellation = cancellation.Token, Session = new FakeSession { OnDetect = cancellation.Cancel } };
+        using var command = new CommandRun { Cancellation = cancellation.Token, Fake = new FakeModel { OnDetect = cancellation.Cancel } };
 
         Assert.Equal(1, command.Run("detect", command.File("cat.png"), "dog"));
 
         Assert.Equal("glip: cancelled", command.Error.TrimEnd());
         Assert.Equal([command.File("cat.png")], Directory.GetFiles(command.Folder));
-        Assert.True(command.Session.IsDisposed);
+        Assert.True(command.Fake.IsDisposed);
     }
 
     [Fact]
     public void Unforeseen_errors_are_one_line_too()
     {
-        using var command = new CommandRun { Session = new FakeSession { OnDetect = () => throw new InvalidOperationException("first\nsecond") } };
+        using var command = new CommandRun { Fake = new FakeModel { OnDetect = () => throw new InvalidOperationException("first\nsecond") } };
 
         Assert.Equal(1, command.Run("detect", command.File("cat.png"), "dog"));
 
@@ -171,7 +173,7 @@ public class DetectCommandTests
     [Fact]
     public void Callers_mistakes_found_by_the_library_are_wrong_usage()
     {
-        using var command = new CommandRun { Session = new FakeSession { OnDetect = () => throw new ArgumentException("the picture is too wide", "image") } };
+        using var command = new CommandRun { Fake = new FakeModel { OnDetect = () => throw new ArgumentException("the picture is too wide", "image") } };
 
         Assert.Equal(2, command.Run("detect", command.File("cat.png"), "dog"));
 

@@ -1,3 +1,4 @@
+using Glip.Managed.Text;
 using Glip.Tests;
 
 namespace Glip.Managed.Tests.Cli;
@@ -10,7 +11,7 @@ public class TraceCommandTests
         using var command = new CommandRun();
         string output = command.File("stages.safetensors");
 
-        Assert.Equal(0, command.Run("trace", command.File("cat.png"), "dog . cat", "--model", "m", "--out", output, "--min-size", "20"));
+        Assert.Equal(0, command.Run("trace", command.File("cat.png"), "dog . cat", "--out", output, "--min-size", "20"));
 
         var stages = GoldenTensors.Load(output);
         Assert.Equal(["pre.resized_u8", "scores", "scale"], stages.Keys);
@@ -19,8 +20,8 @@ public class TraceCommandTests
         Assert.Equal([1.5f], stages["scale"].Float.ToArray());
         Assert.Equal("dog . cat", stages.Metadata["prompt"]);
         Assert.Contains("3 tensors", command.Out);
-        Assert.Equal(new DetectOptions { Threshold = 0, MinSize = 20 }, command.Session.Options);
-        Assert.Null(command.Session.InferenceThreshold);
+        Assert.Equal(new DetectOptions { Threshold = 0, MinSize = 20, AllowTruncatedPrompt = true }, command.Fake.Options);
+        Assert.Null(command.Fake.InferenceThreshold);
     }
 
     [Fact]
@@ -34,10 +35,10 @@ public class TraceCommandTests
 
         Assert.Equal(0, RunCase(command));
 
-        Assert.Equal("été. A dog", command.Session.Prompt!.Caption);
-        Assert.Equal(["été", "dog"], command.Session.Prompt.Phrases.Select(p => p.Text));
-        Assert.Equal(new DetectOptions { Threshold = 0, MinSize = 40, MaxSize = 0 }, command.Session.Options);
-        Assert.Equal(0.999f, command.Session.InferenceThreshold);
+        Assert.Equal("été. A dog", command.Fake.Prompt!.Caption);
+        Assert.Equal(["été", "dog"], command.Fake.Prompt.Phrases.Select(p => p.Text));
+        Assert.Equal(new DetectOptions { Threshold = 0, MinSize = 40, MaxSize = 0, AllowTruncatedPrompt = true }, command.Fake.Options);
+        Assert.Equal(0.999f, command.Fake.InferenceThreshold);
     }
 
     [Fact]
@@ -48,9 +49,45 @@ public class TraceCommandTests
 
         Assert.Equal(0, RunCase(command));
 
-        Assert.Equal("person . red car . ", command.Session.Prompt!.Caption);
-        Assert.Equal(0, command.Session.Options!.MinSize);
-        Assert.Null(command.Session.InferenceThreshold);
+        Assert.Equal("person . red car . ", command.Fake.Prompt!.Caption);
+        Assert.Equal(0, command.Fake.Options!.MinSize);
+        Assert.Null(command.Fake.InferenceThreshold);
+    }
+
+    [Fact]
+    public void A_label_may_stand_in_several_places()
+    {
+        using var command = new CommandRun();
+        WriteCase(command, """{"image": "cat.png", "min_image_size": null, "caption": "red dog, car", "tokens_positive": [[[0, 3], [9, 12]], [[4, 7]]]}""");
+
+        Assert.Equal(0, RunCase(command));
+
+        Prompt prompt = command.Fake.Prompt!;
+        Assert.Equal([new PhraseSpan("red", 0, 3), new PhraseSpan("dog", 4, 7)], prompt.Phrases);
+        Assert.Equal([(0, 3), (9, 12)], prompt.SpansOf(1).ToArray());
+        Assert.Equal([(4, 7)], prompt.SpansOf(2).ToArray());
+    }
+
+    [Fact]
+    public void Without_spans_every_place_of_an_entity_is_a_label_of_its_own()
+    {
+        using var command = new CommandRun();
+        WriteCase(command, """{"image": "cat.png", "min_image_size": null, "caption": "😀 Dogs or a dog, red CAR", "entities": ["red car", "dog", "zebra"]}""");
+
+        Assert.Equal(0, RunCase(command));
+
+        Assert.Equal([new PhraseSpan("red CAR", 17, 24), new PhraseSpan("Dog", 2, 5), new PhraseSpan("dog", 12, 15)], command.Fake.Prompt!.Phrases);
+    }
+
+    [Fact]
+    public void Spans_win_over_entities()
+    {
+        using var command = new CommandRun();
+        WriteCase(command, """{"image": "cat.png", "min_image_size": null, "caption": "red dog", "entities": ["dog"], "tokens_positive": [[[0, 7]]]}""");
+
+        Assert.Equal(0, RunCase(command));
+
+        Assert.Equal([new PhraseSpan("red dog", 0, 7)], command.Fake.Prompt!.Phrases);
     }
 
     [Fact]
@@ -62,8 +99,8 @@ public class TraceCommandTests
 
         Assert.Equal(0, RunCase(command, "cases/case.json"));
 
-        Assert.Equal((40, 30), command.Session.ImageSize);
-        Assert.Equal(["dog"], command.Session.Prompt!.Phrases.Select(p => p.Text));
+        Assert.Equal((40, 30), command.Fake.ImageSize);
+        Assert.Equal(["dog"], command.Fake.Prompt!.Phrases.Select(p => p.Text));
     }
 
     [Theory]
@@ -74,7 +111,10 @@ public class TraceCommandTests
     [InlineData("""{"image": "cat.png", "min_image_size": null}""", "'caption' is missing")]
     [InlineData("""{"image": "cat.png", "min_image_size": null, "caption": null}""", "caption is null")]
     [InlineData("""{"image": "cat.png", "min_image_size": "800", "caption": "dog"}""", "not a golden case")]
-    [InlineData("""{"image": "cat.png", "min_image_size": 1, "caption": "dog", "tokens_positive": [[[0, 1], [2, 3]]]}""", "one [begin, end]")]
+    [InlineData("""{"image": "cat.png", "min_image_size": 1, "caption": "dog", "tokens_positive": [[[0, 1]], []]}""", "label 2 has no span")]
+    [InlineData("""{"image": "cat.png", "min_image_size": 1, "caption": "dog", "tokens_positive": [[0, 1]]}""", "not a golden case")]
+    [InlineData("""{"image": "cat.png", "min_image_size": 1, "caption": "dog", "entities": ["dog", ""]}""", "entities holds an empty text")]
+    [InlineData("""{"image": "cat.png", "min_image_size": 1, "caption": "dog", "entities": ["cat"]}""", "names nothing to look for")]
     [InlineData("""{"image": "cat.png", "min_image_size": 1, "caption": "dog", "tokens_positive": [[[0, 99]]]}""", "not a golden case")]
     [InlineData("""{"image": "cat.png", "min_image_size": 1, "caption": "dog", "cfg_overrides": ["MODEL.ATSS.NMS_TH", 0.5]}""", "MODEL.ATSS.NMS_TH")]
     [InlineData("""{"image": "gone.png", "min_image_size": 1, "caption": "dog"}""", "gone.png")]
@@ -93,5 +133,5 @@ public class TraceCommandTests
     private static void WriteCase(CommandRun command, string json, string name = "case.json") => File.WriteAllText(command.File(name), json);
 
     private static int RunCase(CommandRun command, string name = "case.json") =>
-        command.Run("trace", "--case", command.File(name), "--model", "m", "--out", command.File("stages.safetensors"));
+        command.Run("trace", "--case", command.File(name), "--out", command.File("stages.safetensors"));
 }

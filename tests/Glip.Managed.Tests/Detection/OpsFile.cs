@@ -1,35 +1,27 @@
-using System.Buffers.Binary;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using Glip.Tests;
 
 namespace Glip.Managed.Tests.Postprocessing;
 
-/// <summary>A recorded operation of the original under tests/data/ops (safetensors): inputs, outputs and what it says about them.</summary>
+/// <summary>A recorded operation of the original under tests/data/ops: inputs, outputs and what it says about them.</summary>
 internal sealed class OpsFile
 {
-    private readonly byte[] _bytes;
-    private readonly JsonElement _header;
-    private readonly int _dataStart;
+    private readonly GoldenTensors _tensors;
 
     public OpsFile(string name)
     {
-        _bytes = File.ReadAllBytes(TestData.Path("ops", name + ".safetensors"));
-        int headerLength = checked((int)BinaryPrimitives.ReadInt64LittleEndian(_bytes));
-        _dataStart = 8 + headerLength;
-        using var header = JsonDocument.Parse(_bytes.AsMemory(8, headerLength));
-        _header = header.RootElement.Clone();
-        using var info = JsonDocument.Parse(_header.GetProperty("__metadata__").GetProperty("info").GetString()!);
+        _tensors = GoldenTensors.Load(TestData.Path("ops", name + ".safetensors"));
+        using var info = JsonDocument.Parse(_tensors.Metadata["info"]);
         Info = info.RootElement.Clone();
     }
 
     public JsonElement Info { get; }
 
-    public int[] Shape(string tensor) => [.. _header.GetProperty(tensor).GetProperty("shape").EnumerateArray().Select(d => d.GetInt32())];
+    public int[] Shape(string tensor) => _tensors[tensor].Shape;
 
-    public float[] Floats(string tensor) => MemoryMarshal.Cast<byte, float>(Data(tensor, "F32")).ToArray();
+    public float[] Floats(string tensor) => _tensors[tensor].Float.ToArray();
 
-    public int[] Integers(string tensor) => [.. MemoryMarshal.Cast<byte, long>(Data(tensor, "I64")).ToArray().Select(v => checked((int)v))];
+    public int[] Integers(string tensor) => [.. _tensors[tensor].Long.ToArray().Select(v => checked((int)v))];
 
     /// <summary>A [n, 4] tensor as boxes.</summary>
     public Box[] Boxes(string tensor) => [.. Floats(tensor).Chunk(4).Select(c => new Box(c[0], c[1], c[2], c[3]))];
@@ -41,14 +33,5 @@ internal sealed class OpsFile
         var score = Floats(scores);
         var label = Integers(labels);
         return [.. corners.Select((b, i) => new ScoredBox(b.X1, b.Y1, b.X2, b.Y2, score[i], label[i]))];
-    }
-
-    private ReadOnlySpan<byte> Data(string tensor, string type)
-    {
-        var entry = _header.GetProperty(tensor);
-        Assert.Equal(type, entry.GetProperty("dtype").GetString());
-        var offsets = entry.GetProperty("data_offsets");
-        int begin = offsets[0].GetInt32();
-        return _bytes.AsSpan(_dataStart + begin, offsets[1].GetInt32() - begin);
     }
 }

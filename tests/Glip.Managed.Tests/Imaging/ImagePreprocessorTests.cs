@@ -64,8 +64,9 @@ public class ImagePreprocessorTests
         Assert.Contains("4000x1", error.Message);
         Assert.Contains("3200000x800", error.Message);
         Assert.Contains(ImageGeometry.DefaultMaxPixels.ToString(), error.Message);
-        Assert.Contains("minimum size", error.Message);
-        Assert.Contains("maximum size", error.Message);
+        Assert.Contains("set a maximum size, or a smaller minimum size than 800", error.Message);
+        Assert.Contains("set a smaller minimum size than 9000, or maximum size than 20000", Assert.Throws<ArgumentException>(() => ImageGeometry.Plan(9, 9, 9000, 20000)).Message);
+        Assert.Contains("set a minimum size, to which it is reduced", Assert.Throws<ArgumentException>(() => ImageGeometry.Plan(9000, 9000, 0, 20)).Message);
     }
 
     [Fact]

@@ -158,29 +158,6 @@ public class ModelFileTests
         Assert.InRange(refused, 500, 999);
     }
 
-    [Fact]
-    public void The_summary_counts_parameters_by_part()
-    {
-        List<Tensor> tensors = [.. Tensors(), VocabularyTensor()];
-        int half = tensors.FindIndex(t => t.Name == "rpn.head.bias0");
-        tensors[half] = tensors[half] with { Type = TensorType.F16, Bytes = new byte[2] };
-        using ModelFile model = Open(tensors, Metadata());
-
-        ModelSummary summary = ModelSummary.Of(model);
-
-        Assert.Equal(Tensors().Sum(t => t.Bytes.Length / 4), summary.Parameters);
-        Assert.Equal(summary.Parameters, summary.Parts.Sum(p => p.Parameters));
-        foreach ((_, string prefix, long parameters) in summary.Parts.SkipLast(1))
-            Assert.Equal(Tensors().Where(t => t.Name.StartsWith(prefix, StringComparison.Ordinal)).Sum(t => t.Bytes.Length / 4), parameters);
-        Assert.Equal([(TensorType.F32, tensors.Count - 2), (TensorType.F16, 1)], summary.Types);
-        Assert.Equal(5, summary.Tokens);
-
-        var text = new StringWriter();
-        summary.WriteTo(text);
-        Assert.Contains($"tensors         {tensors.Count - 1} ({tensors.Count - 2} F32, 1 F16)", text.ToString(), StringComparison.Ordinal);
-        Assert.Contains("fusion          2 heads, inner width 4", text.ToString(), StringComparison.Ordinal);
-    }
-
     private static ModelFile Open(IReadOnlyList<Tensor> tensors, Dictionary<string, string> metadata) =>
         ModelFile.FromMemory(ModelBytes(tensors, metadata), "x");
 }

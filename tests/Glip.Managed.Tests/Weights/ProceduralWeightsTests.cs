@@ -28,11 +28,10 @@ public class ProceduralWeightsTests
         Assert.Equal(expected, TensorConversion.ReadSingles(tensor)[..expected.Length]);
     }
 
-    [Theory]
-    [InlineData("micro_a")]
-    [InlineData("micro_b")]
-    public void Small_models_equal_the_checkpoints_bit_for_bit(string model)
+    [Fact]
+    public void A_small_model_equals_its_checkpoint_bit_for_bit()
     {
+        const string model = "micro_b";
         byte[] json = File.ReadAllBytes(TestData.Path(model, "config.json"));
         using JsonDocument document = JsonDocument.Parse(json);
         long seed = document.RootElement.GetProperty("seed").GetInt64();

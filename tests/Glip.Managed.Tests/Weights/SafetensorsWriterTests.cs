@@ -58,10 +58,14 @@ public sealed class SafetensorsWriterTests : IDisposable
     [Fact]
     public void Nothing_is_left_when_the_target_cannot_be_replaced()
     {
-        Directory.CreateDirectory(_folder.File("folder"));
         using (var writer = new SafetensorsWriter(_folder.File("folder"), [], []))
-            Assert.ThrowsAny<Exception>(writer.Commit);
+        {
+            Directory.CreateDirectory(_folder.File("folder"));
+            Assert.ThrowsAny<SystemException>(writer.Commit);
+        }
+
         Assert.Empty(_folder.Files);
+        Refusal.Expect<IOException>("it is a folder", () => new SafetensorsWriter(_folder.File("folder"), [], []));
     }
 
     [Fact]

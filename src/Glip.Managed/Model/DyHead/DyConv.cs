@@ -33,7 +33,7 @@ internal sealed class DyConv
         _relu = new DyRelu(weights.Under("relu."), channels);
     }
 
-    /// <summary>All levels of <paramref name="x"/> [N, C] to <paramref name="y"/> [N, C]; every level reads the layer's input.</summary>
+    /// <summary>All levels of <paramref name="x"/> [A, C] to <paramref name="y"/> [A, C]; every level reads the layer's input.</summary>
     public void Forward(ForwardPass pass, ReadOnlySpan<float> x, Pyramid pyramid, Span<float> y)
     {
         for (int level = 0; level < pyramid.Levels; level++)

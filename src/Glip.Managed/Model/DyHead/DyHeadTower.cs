@@ -37,7 +37,7 @@ internal sealed class DyHeadTower
         }
     }
 
-    /// <summary>Updates <paramref name="visual"/> [N, C] and <paramref name="text"/> [L, text channels] in place.</summary>
+    /// <summary>Updates <paramref name="visual"/> [A, C] and <paramref name="text"/> [L, text channels] in place.</summary>
     public void Forward(ForwardPass pass, Span<float> visual, Pyramid pyramid, Span<float> text, int tokens)
     {
         using WorkspaceBuffer other = pass.Rent(pyramid.Cells, _channels);

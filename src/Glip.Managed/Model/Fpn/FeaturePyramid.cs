@@ -29,7 +29,7 @@ internal sealed class FeaturePyramid
         _p7 = weights.Convolution("top_blocks.p7", channels, channels, 3);
     }
 
-    /// <summary>Writes all levels into <paramref name="features"/> [N, C].</summary>
+    /// <summary>Writes all levels into <paramref name="features"/> [A, C].</summary>
     public void Forward(ForwardPass pass, ReadOnlySpan<float> c3, ReadOnlySpan<float> c4, ReadOnlySpan<float> c5, Pyramid pyramid, Span<float> features)
     {
         KernelContext kernels = pass.Kernels;

@@ -77,8 +77,8 @@ internal sealed class VLFuse
 
     /// <summary>Updates both sides in place. The residual base is the <em>normalised</em> input (trap T11).</summary>
     /// <param name="pass">How.</param>
-    /// <param name="visual">[N, C].</param>
-    /// <param name="cells">N, all levels together.</param>
+    /// <param name="visual">[A, C].</param>
+    /// <param name="cells">A, all levels together.</param>
     /// <param name="text">[L, text channels].</param>
     /// <param name="tokens">L, real tokens.</param>
     public void Forward(ForwardPass pass, Span<float> visual, int cells, Span<float> text, int tokens)

@@ -43,7 +43,7 @@ internal sealed class GroundingHead
         _textProjection = PackedMatrix.FromRows(weights.Kernels, projection, config.Channels, _textWidth, projectionBias);
     }
 
-    /// <summary>Boxes [N, 4], centerness [N] (before the sigmoid) and token logits [N, L] of all cells.</summary>
+    /// <summary>Boxes [A, 4], centerness [A] (before the sigmoid) and token logits [A, L] of all cells.</summary>
     public void Forward(
         ForwardPass pass, ReadOnlySpan<float> visual, Pyramid pyramid, ReadOnlySpan<float> text, int tokens, Span<float> boxes, Span<float> centerness, Span<float> logits)
     {

@@ -7,7 +7,7 @@ using Glip.Managed.Weights;
 namespace Glip.Managed.Tests.Cli;
 
 /// <summary>Stands in for a loaded model: reports given detections and remembers what it was asked.</summary>
-internal sealed class FakeSession : IDetectorSession
+internal sealed class FakeModel : ILoadedModel
 {
     public IReadOnlyList<Detection> Detections { get; init; } = [];
 
@@ -26,8 +26,6 @@ internal sealed class FakeSession : IDetectorSession
     public string ModelName => "fake";
 
     public string Isa => "scalar";
-
-    public int Threads => 1;
 
     public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions options, CancellationToken cancellationToken)
     {

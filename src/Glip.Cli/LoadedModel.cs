@@ -6,13 +6,11 @@ using Glip.Managed.Text;
 namespace Glip.Cli;
 
 /// <summary>The part of <see cref="GlipDetector"/> that commands use; tests put a stand-in here.</summary>
-internal interface IDetectorSession : IDisposable
+internal interface ILoadedModel : IDisposable
 {
     string ModelName { get; }
 
     string Isa { get; }
-
-    int Threads { get; }
 
     IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions options, CancellationToken cancellationToken);
 
@@ -20,17 +18,15 @@ internal interface IDetectorSession : IDisposable
 }
 
 /// <summary>A loaded model.</summary>
-internal sealed class DetectorSession(GlipDetector detector) : IDetectorSession
+internal sealed class LoadedModel(GlipDetector detector) : ILoadedModel
 {
     public string ModelName => detector.ModelName;
 
     public string Isa => detector.Isa;
 
-    public int Threads => detector.Threads;
-
     /// <summary>Loads a model. See <see cref="GlipDetector.Load(string, GlipOptions?)"/> for errors.</summary>
-    public static IDetectorSession Open(ModelReference model, GlipOptions options) =>
-        new DetectorSession(model.IsDefault ? GlipDetector.LoadDefault(options) : GlipDetector.Load(model.Open(), options));
+    public static ILoadedModel Open(ModelReference model, GlipOptions options) =>
+        new LoadedModel(model.IsDefault ? GlipDetector.LoadDefault(options) : GlipDetector.Load(model.Open(), options));
 
     public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions options, CancellationToken cancellationToken) =>
         detector.Detect(image, prompt, options, cancellationToken);
