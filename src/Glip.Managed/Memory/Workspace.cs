@@ -36,6 +36,9 @@ internal sealed class Workspace
     /// <summary>Floats that the arena holds.</summary>
     public int Capacity => _arenaFloats;
 
+    /// <summary>Buffers that are rented at the moment.</summary>
+    public int Rented => _used.Count;
+
     /// <summary>Makes room for a plan's <see cref="PeakFloats"/>. Nothing may be rented.</summary>
     public void Reserve(long floats)
     {
