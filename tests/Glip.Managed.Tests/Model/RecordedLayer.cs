@@ -84,19 +84,10 @@ internal sealed class RecordedLayer : IDisposable
     public static void AssertClose(ReadOnlySpan<float> expected, ReadOnlySpan<float> actual, double tolerance)
     {
         Assert.Equal(expected.Length, actual.Length);
-        double largest = 0, worst = 0;
-        int where = 0;
-        for (int i = 0; i < expected.Length; i++)
-        {
-            largest = Math.Max(largest, Math.Abs(expected[i]));
-            double difference = Math.Abs((double)expected[i] - actual[i]);
-            if (!(difference <= worst))
-                (worst, where) = (difference, i);
-        }
-
+        Difference worst = Difference.Between(expected, actual);
         Assert.True(
-            worst <= tolerance * largest,
-            $"element {where}: expected {expected[where]}, found {actual[where]}: {worst / largest:E2} of the largest value, {tolerance:E1} is allowed");
+            worst.Relative <= tolerance,
+            $"element {worst.Index}: expected {expected[worst.Index]}, found {actual[worst.Index]}: {worst.Relative:E2} of the largest value, {tolerance:E1} is allowed");
     }
 
     public void Dispose() => _pool.Dispose();
