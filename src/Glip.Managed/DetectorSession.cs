@@ -34,6 +34,12 @@ internal sealed class DetectorSession
         _pass = new ForwardPass(new KernelContext(isa, pool), Workspace.Create());
     }
 
+    /// <summary>Activations of the call, and what calls so far needed.</summary>
+    public Workspace Workspace => _pass.Workspace;
+
+    /// <summary>Memory that is kept for the next call, in bytes.</summary>
+    public long ReservedBytes => (_pass.Workspace.Capacity + _pass.Kernels.ScratchFloats) * sizeof(float);
+
     /// <summary>Options that leave everything to the model.</summary>
     public static DetectOptions DefaultOptions { get; } = new();
 
@@ -79,6 +85,8 @@ internal sealed class DetectorSession
         int count = 0;
         while (count < candidates.Length && candidates[count].Score > threshold)
             count++;
+        if (count == 0)
+            return [];
         var detections = new Detection[count];
         for (int i = 0; i < count; i++)
         {
@@ -139,16 +147,19 @@ internal sealed class DetectorSession
         if (!ReferenceEquals(_prompt?.Prompt, prompt))
             _prompt = EncodedPrompt.Encode(prompt, _tokenizer, _model.Config.MaxQueryLength);
         if (_prompt.TruncatedLabels.Count > 0 && !options.AllowTruncatedPrompt)
-        {
-            string phrases = string.Join(", ", _prompt.TruncatedLabels.Take(3).Select(label => $"'{prompt.Phrases[label - 1].Text}'"));
-            throw new ArgumentException(
-                $"the prompt has {_prompt.UntruncatedCount} tokens, this model reads {_model.Config.MaxQueryLength}: {_prompt.TruncatedLabels.Count} of "
-                + $"{prompt.Phrases.Count} phrases would be cut, from {phrases} on; split the phrases over several calls, or set "
-                + $"{nameof(DetectOptions)}.{nameof(DetectOptions.AllowTruncatedPrompt)} to go on without them",
-                nameof(prompt));
-        }
-
+            throw Truncated(prompt, _prompt);
         return _prompt;
+    }
+
+    // Apart from its caller, whose every call would allocate this closure.
+    private ArgumentException Truncated(Prompt prompt, EncodedPrompt encoded)
+    {
+        string phrases = string.Join(", ", encoded.TruncatedLabels.Take(3).Select(label => $"'{prompt.Phrases[label - 1].Text}'"));
+        return new ArgumentException(
+            $"the prompt has {encoded.UntruncatedCount} tokens, this model reads {_model.Config.MaxQueryLength}: {encoded.TruncatedLabels.Count} of "
+            + $"{prompt.Phrases.Count} phrases would be cut, from {phrases} on; split the phrases over several calls, or set "
+            + $"{nameof(DetectOptions)}.{nameof(DetectOptions.AllowTruncatedPrompt)} to go on without them",
+            nameof(prompt));
     }
 
     private ImageGeometry Geometry(int height, int width, DetectOptions options)
@@ -164,6 +175,8 @@ internal sealed class DetectorSession
     {
         if (_plan is null || _plan.Image != Padded(geometry) || _plan.Tokens != tokens)
             _plan = MakePlan(geometry, tokens);
+        if (Math.Max(_plan.WorkspaceFloats, _plan.ScratchFloats) > Workspace.MaxFloats)
+            throw TooLarge(geometry, tokens);
         if (_plan.Bytes > _maxWorkspaceBytes)
         {
             throw new ArgumentException(
@@ -182,13 +195,25 @@ internal sealed class DetectorSession
         var p3 = new MapSize(image.Height / _model.Config.FirstStride, image.Width / _model.Config.FirstStride);
         var pyramid = new Pyramid(p3, _model.Config.Levels);
         var pass = new ForwardPass(new KernelContext(_isa, _pool, planning: true), Workspace.CreatePlanning());
-        using WorkspaceBuffer boxes = pass.Rent(pyramid.Cells, 4);
-        using WorkspaceBuffer centerness = pass.Rent(pyramid.Cells);
-        using WorkspaceBuffer logits = pass.Rent(pyramid.Cells, tokens);
-        using WorkspaceBuffer input = pass.Rent(geometry.InputLength);
-        _model.Forward(pass, input, image, new int[tokens], pyramid, boxes, centerness, logits);
+        try
+        {
+            using WorkspaceBuffer boxes = pass.Rent(pyramid.Cells, 4);
+            using WorkspaceBuffer centerness = pass.Rent(pyramid.Cells);
+            using WorkspaceBuffer logits = pass.Rent(pyramid.Cells, tokens);
+            using WorkspaceBuffer input = pass.Rent(geometry.InputLength);
+            _model.Forward(pass, input, image, new int[tokens], pyramid, boxes, centerness, logits);
+        }
+        catch (OverflowException)
+        {
+            throw TooLarge(geometry, tokens); // a single buffer would be longer than a span
+        }
+
         return new Plan(image, tokens, pyramid, pass.Workspace.PeakFloats, pass.Kernels.ScratchFloats);
     }
+
+    private static ArgumentException TooLarge(in ImageGeometry geometry, int tokens) => new(
+        $"a {geometry.Width}x{geometry.Height} input with {tokens} tokens needs more than {Workspace.MaxFloats * sizeof(float)} bytes of workspace, "
+        + "which is more than an array can hold; choose a smaller size");
 
     private ReadOnlySpan<Candidate> Select(
         in ImageGeometry geometry, EncodedPrompt prompt, Pyramid pyramid, ReadOnlySpan<float> boxes, ReadOnlySpan<float> centerness, ReadOnlySpan<float> logits,

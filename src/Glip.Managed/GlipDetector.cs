@@ -77,6 +77,9 @@ public sealed class GlipDetector : IDisposable
     /// <summary>Threads that one call may use, the caller's included.</summary>
     public int Threads => _pool.Workers;
 
+    /// <summary>Memory kept for the next calls, in bytes, without that of calls that are running.</summary>
+    internal long ReservedBytes => _idle.Sum(session => session.ReservedBytes);
+
     /// <summary>Loads a model file (safetensors, made by <c>glip-weights convert</c>).</summary>
     /// <param name="path">The file.</param>
     /// <param name="options">Instruction set, threads, memory limit; null for defaults.</param>

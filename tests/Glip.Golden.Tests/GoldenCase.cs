@@ -19,26 +19,33 @@ public sealed class GoldenCase
         JsonElement root = document.RootElement;
         LabelTokens = root.GetProperty("positive_map_label_to_token").EnumerateObject()
             .ToDictionary(label => int.Parse(label.Name), label => label.Value.EnumerateArray().Select(t => t.GetInt32()).ToArray());
-        if (!root.TryGetProperty("stats", out JsonElement stats))
-            return;
-        Steps = stats.EnumerateObject().ToDictionary(s => s.Name, s => s.Value.GetProperty("sample_step").GetInt32());
-        Magnitudes = stats.EnumerateObject().ToDictionary(
-            s => s.Name, s => Math.Max(Math.Abs(s.Value.GetProperty("min").GetDouble()), Math.Abs(s.Value.GetProperty("max").GetDouble())));
+        JsonElement size = root.GetProperty("image_size_hw");
+        (ImageHeight, ImageWidth) = (size[0].GetInt32(), size[1].GetInt32());
+        IsLarge = root.TryGetProperty("config", out JsonElement config) && config.GetString() == "glip_l";
+        if (root.TryGetProperty("stats", out JsonElement stats))
+            Statistics = stats.EnumerateObject().ToDictionary(s => s.Name, s => new StageStatistics(s.Value));
     }
 
     public GoldenTensors Expected { get; }
 
+    /// <summary>Token positions of each label.</summary>
     public IReadOnlyDictionary<int, int[]> LabelTokens { get; }
 
-    /// <summary>For full-size models: each stage's distance between recorded samples.</summary>
-    public IReadOnlyDictionary<string, int> Steps { get; } = new Dictionary<string, int>();
+    public int ImageHeight { get; }
 
-    /// <summary>For full-size models: each stage's largest magnitude.</summary>
-    public IReadOnlyDictionary<string, double> Magnitudes { get; } = new Dictionary<string, double>();
+    public int ImageWidth { get; }
+
+    /// <summary>True for GLIP-L, whose 24 tower modules accumulate more rounding than GLIP-T's 18.</summary>
+    public bool IsLarge { get; }
+
+    public float InferenceThreshold => _settings.InferenceThreshold ?? 0.05f;
+
+    /// <summary>What is known of stages of which only samples were recorded.</summary>
+    public IReadOnlyDictionary<string, StageStatistics> Statistics { get; } = new Dictionary<string, StageStatistics>();
 
     public static GoldenCase Load(string folder, string name) => new(TestData.Path(folder, name + ".json"));
 
-    /// <summary>The tokens of each label, as recorded and as we map them.</summary>
+    /// <summary>Fails unless our labels have the recorded tokens.</summary>
     public void AssertLabelsEqual(WordPieceTokenizer tokenizer, int maxQueryLength)
     {
         PositiveMap map = EncodedPrompt.Encode(_settings.Prompt, tokenizer, maxQueryLength).PositiveMap;
@@ -58,4 +65,17 @@ public sealed class GoldenCase
         detector.Trace(image.View, _settings.Prompt, stages, options, _settings.InferenceThreshold);
         return stages;
     }
+}
+
+/// <summary>What was recorded of a whole stage beside the samples.</summary>
+public sealed class StageStatistics(JsonElement json)
+{
+    /// <summary>Elements from one sample to the next.</summary>
+    public int Step { get; } = json.GetProperty("sample_step").GetInt32();
+
+    /// <summary>Largest magnitude.</summary>
+    public double Largest { get; } = Math.Max(Math.Abs(json.GetProperty("min").GetDouble()), Math.Abs(json.GetProperty("max").GetDouble()));
+
+    /// <summary>Sum of all magnitudes.</summary>
+    public double AbsoluteSum { get; } = json.GetProperty("abs_sum").GetDouble();
 }

@@ -1,12 +1,14 @@
 using Glip.Kernels;
 using Glip.Managed;
 using Glip.Managed.Model;
+using Glip.Managed.Text;
 using Glip.Managed.Weights;
+using Xunit.Abstractions;
 
 namespace Glip.Tests;
 
 /// <summary>Small models with all of GLIP's topology, against recordings of the original code: every stage under every instruction set.</summary>
-public class MicroModelTests
+public class MicroModelTests(ITestOutputHelper output)
 {
     private static readonly string[] s_cases =
     [
@@ -35,8 +37,16 @@ public class MicroModelTests
         GoldenCase golden = GoldenCase.Load(model, name.Split('/')[1]);
         using GlipDetector detector = GlipDetector.Load(Procedural(model), new GlipOptions { Isa = isa.Name(), Threads = 2 });
         StageCollector stages = golden.Run(detector);
-        StageComparison.AssertEqual(golden, stages);
-        FinalDetections.AssertEqual(golden, stages);
+        output.WriteLine(StageComparison.Summary(StageComparison.AssertEqual(golden, stages)));
+        output.WriteLine(FinalDetections.AssertEqual(golden, stages).ToString());
+    }
+
+    [Fact]
+    public void Labels_have_the_originals_tokens()
+    {
+        var tokenizer = new WordPieceTokenizer(Vocabulary.Parse(File.ReadAllBytes(TestData.Path("vocab_micro_3000.txt")), "test"));
+        foreach (string name in s_cases)
+            GoldenCase.Load(name.Split('/')[0], name.Split('/')[1]).AssertLabelsEqual(tokenizer, maxQueryLength: 256);
     }
 
     internal static ProceduralWeights Procedural(string model)

@@ -22,13 +22,24 @@ public sealed class StageCollector : IStageSink
 
     public int[] Shape(string name) => _stages[name].Shape;
 
-    public ReadOnlySpan<float> Floats(string name) => MemoryMarshal.Cast<byte, float>(_stages[name].Data);
+    /// <summary>A stage's own memory: tests may spoil it.</summary>
+    public Span<float> Floats(string name) => MemoryMarshal.Cast<byte, float>(_stages[name].Data.AsSpan());
 
-    public ReadOnlySpan<long> Longs(string name) => MemoryMarshal.Cast<byte, long>(_stages[name].Data);
+    public Span<long> Longs(string name) => MemoryMarshal.Cast<byte, long>(_stages[name].Data.AsSpan());
 
     public ReadOnlySpan<byte> Bytes(string name) => _stages[name].Data;
 
+    /// <summary>Any stage's elements as floats; the integers of traces are small enough to be exact.</summary>
+    public float[] Values(string name) => _stages[name].Type switch
+    {
+        TensorType.U8 => [.. _stages[name].Data.Select(b => (float)b)],
+        TensorType.I64 => [.. Longs(name).ToArray().Select(i => (float)i)],
+        _ => Floats(name).ToArray(),
+    };
+
     public bool Has(string name) => _stages.ContainsKey(name);
+
+    public void Remove(string name) => Assert.True(_stages.Remove(name));
 
     private static int TypeSize(TensorType type) => type switch
     {

@@ -16,6 +16,9 @@ internal sealed class Workspace
     // One cache line, and the widest vector.
     private const int Alignment = 16;
 
+    /// <summary>Most floats that a workspace can hold: an array's length.</summary>
+    public static long MaxFloats => Array.MaxLength - Alignment;
+
     private readonly bool _planning;
     private readonly List<(long Offset, long Length)> _used = [];
     private float[] _arena = [];
@@ -36,6 +39,9 @@ internal sealed class Workspace
     /// <summary>Floats that the arena holds.</summary>
     public int Capacity => _arenaFloats;
 
+    /// <summary>Buffers that are rented at the moment.</summary>
+    public int Rented => _used.Count;
+
     /// <summary>Makes room for a plan's <see cref="PeakFloats"/>. Nothing may be rented.</summary>
     public void Reserve(long floats)
     {
@@ -43,7 +49,7 @@ internal sealed class Workspace
             throw new InvalidOperationException("the workspace is in use");
         if (floats <= _arenaFloats)
             return;
-        _arena = GC.AllocateUninitializedArray<float>(checked((int)floats + Alignment), pinned: true);
+        _arena = GC.AllocateUninitializedArray<float>(checked((int)(floats + Alignment)), pinned: true);
         _arenaFloats = (int)floats;
         long misaligned = Marshal.UnsafeAddrOfPinnedArrayElement(_arena, 0) / sizeof(float) % Alignment;
         _arenaStart = (int)((Alignment - misaligned) % Alignment);

@@ -1,0 +1,98 @@
+using Glip.Managed;
+
+namespace Glip.Tests.Detector;
+
+/// <summary>Measurements of the whole process, so nothing else may run beside them.</summary>
+[CollectionDefinition(nameof(AllocationTests), DisableParallelization = true)]
+[Collection(nameof(AllocationTests))]
+public class AllocationTests
+{
+    private const int ArrayHeader = 24;
+    private static readonly NoisePicture s_picture = new(150, 90);
+    private static readonly DetectOptions s_none = new() { Threshold = 1, MinSize = 64 };
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_repeated_call_without_results_allocates_nothing(int threads)
+    {
+        using GlipDetector detector = SmallModel.Load(threads);
+        Detect(detector, s_none);
+        Assert.Equal(0, Allocated(() => Detect(detector, s_none)));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_repeated_call_allocates_its_results_and_no_byte_more(int threads)
+    {
+        using GlipDetector detector = SmallModel.Load(threads);
+        IReadOnlyList<Detection> all = Detect(detector, s_none with { Threshold = 0 });
+        Assert.True(all.Count >= 30, $"{all.Count} detections are too few to tell");
+        Detection first = all[0];
+        long size = Allocated(() => GC.KeepAlive(new Detection(first.Box, first.Score, first.Label, first.Phrase)));
+        foreach (int wanted in (int[])[1, 2, 10, all.Count])
+        {
+            DetectOptions options = s_none with { Threshold = wanted == all.Count ? 0 : all[wanted].Score };
+            int count = Detect(detector, options).Count;
+            Assert.InRange(count, 1, wanted);
+            Assert.Equal(ArrayHeader + (count * (sizeof(long) + size)), Allocated(() => Detect(detector, options)));
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void After_a_larger_picture_a_smaller_one_needs_no_memory_of_its_own(int threads)
+    {
+        using GlipDetector detector = SmallModel.Load(threads);
+        var larger = new NoisePicture(300, 200);
+        detector.Detect(larger.View, SmallModel.Prompt, s_none with { MinSize = 200 });
+        long reserved = detector.ReservedBytes;
+        Assert.True(reserved >= detector.WorkspaceBytes(200, 300, SmallModel.Prompt, s_none with { MinSize = 200 }));
+
+        // The change of size costs a plan, the second call nothing.
+        Detect(detector, s_none);
+        Assert.Equal(0, Allocated(() => Detect(detector, s_none)));
+        Assert.Equal(reserved, detector.ReservedBytes);
+    }
+
+    [Fact]
+    public void Memory_grows_to_what_the_largest_call_needs_and_stays()
+    {
+        using GlipDetector detector = SmallModel.Load();
+        Assert.Equal(0, detector.ReservedBytes);
+        long last = 0;
+        foreach (int size in (int[])[32, 64, 128, 192])
+        {
+            DetectOptions options = s_none with { MinSize = size };
+            Detect(detector, options);
+            long reserved = detector.ReservedBytes;
+            Assert.True(reserved > last, $"size {size}");
+            for (int again = 0; again < 3; again++)
+                Detect(detector, options);
+            Assert.Equal(reserved, detector.ReservedBytes);
+            last = reserved;
+        }
+    }
+
+    private static IReadOnlyList<Detection> Detect(GlipDetector detector, DetectOptions options) =>
+        detector.Detect(s_picture.View, SmallModel.Prompt, options);
+
+    /// <summary>
+    /// Bytes that all threads together allocate in one call: the least of several, because the runtime allocates now and then on its own,
+    /// and a collection may empty the shared array pool.
+    /// </summary>
+    private static long Allocated(Action call)
+    {
+        long least = long.MaxValue;
+        for (int i = 0; i < 10; i++)
+        {
+            long before = GC.GetTotalAllocatedBytes(precise: true);
+            call();
+            least = Math.Min(least, GC.GetTotalAllocatedBytes(precise: true) - before);
+        }
+
+        return least;
+    }
+}
