@@ -67,7 +67,7 @@ internal static class DetectCommand
         if (request.JsonPath is not null and not StandardOutput)
             messages.WriteLine($"wrote {request.JsonPath}");
         if (picturePath is not null)
-            messages.WriteLine($"wrote {picturePath}");
+            messages.WriteLine($"wrote {request.OutputPath ?? Path.GetFileName(picturePath)}");
         return GlipCommandLine.Success;
     }
 
