@@ -54,6 +54,21 @@ public unsafe class WorkerPoolTests
         }
     }
 
+    [Fact]
+    public void ACallerWaitsForPartsThatOthersStillWorkOn()
+    {
+        using var pool = new WorkerPool(2);
+        using var started = new ManualResetEventSlim();
+        s_started = started;
+        for (int round = 0; round < 20; round++)
+        {
+            started.Reset();
+            int done = 0;
+            pool.Run(&LeaveTheOtherBehind, &done, 2);
+            Assert.Equal(2, Volatile.Read(ref done));
+        }
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
@@ -151,12 +166,30 @@ public unsafe class WorkerPoolTests
 
     private static void Nest(void* sum, int part, int worker) => s_nested!.Run(&AddPart, sum, 8);
 
+    /// <summary>The caller's part ends as soon as the other thread has begun its own, which takes longer.</summary>
+    private static void LeaveTheOtherBehind(void* done, int part, int worker)
+    {
+        if (worker == 0)
+        {
+            s_started!.Wait();
+        }
+        else
+        {
+            s_started!.Set();
+            for (int i = 0; i < 1000; i++)
+                Thread.Yield();
+        }
+
+        Interlocked.Increment(ref *(int*)done);
+    }
+
     private static void Meet(void* argument, int part, int worker)
     {
         s_threads[worker] = Thread.CurrentThread;
         s_barrier!.SignalAndWait();
     }
 
+    private static ManualResetEventSlim? s_started;
     private static WorkerPool? s_nested;
     private static Barrier? s_barrier;
     private static Thread[] s_threads = [];

@@ -17,12 +17,13 @@ public class WeightErrorTests
     [InlineData(float.NegativeInfinity)]
     public void A_value_that_is_not_finite(float value)
     {
-        var spoilt = new SpoiltWeights { Spoil = (shape, values) =>
+        (int[], float[]) Spoil(int[] shape, float[] values)
         {
             values[77] = value;
             return (shape, values);
-        } };
-        AssertRefused(spoilt, Tensor, $"has {value} at element 77", "must be finite");
+        }
+
+        AssertRefused(new SpoiltWeights { Spoil = Spoil }, Tensor, $"has {value} at element 77", "must be finite");
     }
 
     [Fact]
