@@ -2,7 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
+using Glip.Kernels;
 using Glip.Managed;
 using Glip.Managed.Diagnostics;
 using Glip.Managed.Imaging;
@@ -20,14 +20,13 @@ internal static class ModelBench
         var config = new Option<string>("--config") { Description = "glip-t-a, glip-t-b, glip-t-c, glip-t or glip-l", DefaultValueFactory = _ => "glip-t" };
         var size = new Option<string>("--size") { Description = "picture rows x columns, used without resizing", DefaultValueFactory = _ => "800x1216" };
         var tokens = new Option<int>("--tokens") { Description = "text tokens, [CLS] and [SEP] included", DefaultValueFactory = _ => 11 };
-        var threads = new Option<int>("--threads") { Description = "threads, 0 for one a processor" };
-        var isa = new Option<string>("--isa") { Description = "instruction set", DefaultValueFactory = _ => "auto" };
+        var machine = new MachineOptions();
         var repeat = new Option<int>("--repeat") { Description = "timed calls after one warm-up", DefaultValueFactory = _ => 5 };
-        var json = new Option<bool>("--json") { Description = "print JSON" };
-        var command = new Command("model", "time Detect() end to end") { config, size, tokens, threads, isa, repeat, json };
+        var command = new Command("model", "time Detect() end to end") { config, size, tokens, repeat };
+        machine.AddTo(command);
         command.SetAction(parsed => Run(
-            parsed.GetValue(config)!, parsed.GetValue(size)!, parsed.GetValue(tokens), parsed.GetValue(threads), parsed.GetValue(isa)!,
-            parsed.GetValue(repeat), parsed.GetValue(json)));
+            parsed.GetValue(config)!, parsed.GetValue(size)!, parsed.GetValue(tokens), machine.Threads(parsed), machine.Isa(parsed).Name(),
+            parsed.GetValue(repeat), machine.Json(parsed)));
         return command;
     }
 
@@ -68,7 +67,7 @@ internal static class ModelBench
         long workspace = detector.WorkspaceBytes(height, width, prompt, options);
         if (json)
         {
-            Console.WriteLine(Json(writer =>
+            Console.WriteLine(Report.Json(writer =>
             {
                 writer.WriteString("config", configName);
                 writer.WriteString("size", size);
@@ -117,18 +116,5 @@ internal static class ModelBench
         IEnumerable<string> tokens = new[] { "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a" }
             .Concat(Enumerable.Range(6, config.Bert.VocabularySize - 6).Select(i => $"[unused{i}]"));
         return Encoding.UTF8.GetBytes(string.Join('\n', tokens));
-    }
-
-    private static string Json(Action<Utf8JsonWriter> write)
-    {
-        using var stream = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
-        {
-            writer.WriteStartObject();
-            write(writer);
-            writer.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(stream.ToArray());
     }
 }
