@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Unicode;
 using Glip.Managed;
 using Glip.Managed.Model;
+using Glip.Managed.Text;
 using Glip.Managed.Weights;
 using Glip.WeightsTools.Torch;
 
@@ -16,13 +17,15 @@ namespace Glip.WeightsTools;
 /// <param name="SkippedSections">Parts of the checkpoint beside the model: optimiser, scheduler.</param>
 /// <param name="LargestChange">Largest change of a value by rounding to half precision, in parts of its tensor's largest value; 0 for f32.</param>
 /// <param name="MostChangedTensor">Where that was; null for f32.</param>
+/// <param name="SpareEmbeddings">Word embeddings beyond the vocabulary's last token: some models round their number up.</param>
 internal sealed record ConversionReport(
     int Tensors,
     IReadOnlyList<(string Kind, int Count)> Unneeded,
     IReadOnlyList<string> Unknown,
     IReadOnlyList<string> SkippedSections,
     float LargestChange,
-    string? MostChangedTensor);
+    string? MostChangedTensor,
+    int SpareEmbeddings);
 
 /// <summary>Makes a GLIP model file from a checkpoint, a configuration and a vocabulary, one tensor in memory at a time.</summary>
 internal static class CheckpointConverter
@@ -37,7 +40,7 @@ internal static class CheckpointConverter
     /// <summary>Converts.</summary>
     /// <param name="source">Path of a PyTorch checkpoint.</param>
     /// <param name="config">The model's sizes.</param>
-    /// <param name="vocabularyPath">Path of a vocabulary with as many lines as the model has tokens.</param>
+    /// <param name="vocabularyPath">Path of a vocabulary, no longer than the model's word embeddings.</param>
     /// <param name="target">Path of the model file; written beside and then moved, nothing is left after a failure.</param>
     /// <param name="type"><see cref="TensorType.F32"/> or <see cref="TensorType.F16"/>.</param>
     /// <param name="cancellation">Stops between two tensors.</param>
@@ -88,7 +91,8 @@ internal static class CheckpointConverter
             [.. unused[null]],
             [.. checkpoint.Sections.Where(s => s != TorchCheckpoint.ModelKey)],
             worst.Change,
-            worst.Tensor);
+            worst.Tensor,
+            config.Bert.VocabularySize - VocabularyText.CountTokens(vocabulary));
     }
 
     private static string? UnneededKind(string name) => Array.Find(UnneededKinds, kind => name.Contains(kind, StringComparison.Ordinal));
@@ -124,11 +128,11 @@ internal static class CheckpointConverter
         if (!Utf8.IsValid(bytes))
             throw new GlipFormatException($"{path}: expected UTF-8 text, one token a line");
         bytes = Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(bytes).TrimStart('\uFEFF').Replace("\r\n", "\n", StringComparison.Ordinal));
-        int tokens = VocabularyText.CountTokens(bytes);
-        if (tokens != config.Bert.VocabularySize)
+        int tokens = Vocabulary.Parse(bytes, path).Count;
+        if (tokens > config.Bert.VocabularySize)
         {
             throw new GlipFormatException(
-                $"{path}: expected {config.Bert.VocabularySize} tokens (bert.vocab_size), found {tokens}; is this the checkpoint's vocabulary?");
+                $"{path}: expected at most {config.Bert.VocabularySize} tokens (bert.vocab_size), found {tokens}; is this the checkpoint's vocabulary?");
         }
 
         return bytes;

@@ -134,6 +134,8 @@ internal static class WeightsCommandLine
             output.WriteLine($"rounding changed no value by more than {change} of its tensor's largest ({report.MostChangedTensor})");
         }
 
+        if (report.SpareEmbeddings > 0)
+            output.WriteLine($"note: {report.SpareEmbeddings} word embeddings have no token in the vocabulary; is it the checkpoint's own?");
         if (report.SkippedSections.Count > 0)
             output.WriteLine($"not read: {string.Join(", ", report.SkippedSections.Select(DisplayText.Quote))}");
         if (report.Unneeded.Count > 0)

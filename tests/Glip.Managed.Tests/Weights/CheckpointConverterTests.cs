@@ -136,14 +136,20 @@ public sealed class CheckpointConverterTests : IDisposable
         Assert.False(model.TryGetTensor("rpn.head.new_idea", out _));
     }
 
-    [Theory]
-    [InlineData("a\nb\nc\nd\n", "expected 5 tokens (bert.vocab_size), found 4")]
-    [InlineData("a\nb\nc\nd\ne\nf", "expected 5 tokens (bert.vocab_size), found 6")]
-    public void The_vocabulary_must_belong_to_the_checkpoint(string vocabulary, string message)
+    [Fact]
+    public void A_vocabulary_shorter_than_the_embeddings_is_told()
     {
-        string path = _folder.Write("vocab.txt", Encoding.UTF8.GetBytes(vocabulary));
+        string path = _folder.Write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n"u8.ToArray());
+        ConversionReport report = CheckpointConverter.Convert(_folder.Write("x.pth", Checkpoint(Tensors())), Config, path, Target, TensorType.F32);
+        Assert.Equal(1, report.SpareEmbeddings);
+    }
+
+    [Fact]
+    public void A_vocabulary_longer_than_the_embeddings_is_refused()
+    {
+        string path = _folder.Write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\ne\nf"u8.ToArray());
         Refusal.Expect<GlipFormatException>(
-            message,
+            "expected at most 5 tokens (bert.vocab_size), found 6",
             () => CheckpointConverter.Convert(_folder.Write("x.pth", Checkpoint(Tensors())), Config, path, Target, TensorType.F32));
         Assert.False(File.Exists(Target));
     }
