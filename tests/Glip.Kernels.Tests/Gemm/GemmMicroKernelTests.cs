@@ -26,7 +26,13 @@ public unsafe class GemmMicroKernelTests
 
     [Theory]
     [EachIsa]
-    public void TheTablesPanelWidthIsTheTiles(SimdIsa isa) => Assert.Equal(0, GemmTable.PanelWidth(isa) & (GemmTable.PanelWidth(isa) - 1));
+    public void TheTileOfEachInstructionSetAgreesAndHasTheTablesWidth(SimdIsa isa)
+    {
+        int width = 0;
+        var job = new TileJob(&width);
+        TestContexts.Get(isa).Run(ref job, 1);
+        Assert.Equal(GemmTable.PanelWidth(isa), width);
+    }
 
     [Fact]
     public void EveryTilesHeightDividesTheBlocks()
@@ -74,6 +80,20 @@ public unsafe class GemmMicroKernelTests
 
                 Close.Within(expected, cc.Span, allowed, $"{typeof(TTile).Name}, depth {depth}, bias {withBias}");
             }
+        }
+    }
+
+    private readonly struct TileJob(int* width) : IKernelJob
+    {
+        private readonly int* _width = width;
+
+        public void Run<TOps, TVec, TTile>(int part, float* scratch)
+            where TOps : struct, ISimd<TVec>
+            where TVec : unmanaged
+            where TTile : struct, IGemmMicroKernel
+        {
+            CheckTile<TTile>();
+            *_width = TTile.Nr;
         }
     }
 }
