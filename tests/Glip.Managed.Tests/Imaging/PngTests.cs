@@ -103,7 +103,7 @@ public class PngTests
     {
         byte[] file = File.ReadAllBytes(Path.Combine(_corpus, "palette4.png"));
         for (int length = 0; length < file.Length; length++)
-            Assert.Throws<GlipFormatException>(() => ImageFile.Read(file.AsMemory(0, length)));
+            Assert.Throws<GlipFormatException>(() => ImageFile.Read(file.AsSpan(0, length)));
     }
 
     [Fact]
@@ -194,8 +194,8 @@ public class PngTests
     {
         byte[] file = File.ReadAllBytes(Path.Combine(_corpus, "rgb8.png"));
 
-        Assert.Equal(11, ImageFile.Read(file, maxPixels: 143).Height);
-        var error = Assert.Throws<GlipFormatException>(() => ImageFile.Read(file, maxPixels: 142));
+        Assert.Equal(11, ImageFile.Read(file, options: new() { MaxPixels = 143 }).Height);
+        var error = Assert.Throws<GlipFormatException>(() => ImageFile.Read(file, options: new() { MaxPixels = 142 }));
 
         Assert.Contains("13x11", error.Message);
         Assert.Contains("142", error.Message);
