@@ -5,7 +5,7 @@ namespace Glip.Managed.Imaging.Codecs;
 /// <summary>Reads picture files, whose format is found by content and not by name, and writes PNG and JPEG.</summary>
 public static class ImageFile
 {
-    private static readonly IImageDecoder[] _decoders = [new JpegDecoder(), new PngDecoder()];
+    private static readonly IImageDecoder[] _decoders = [new JpegDecoder(), new PngDecoder(), new BmpDecoder(), new PnmDecoder(), new GifDecoder()];
 
     /// <summary>Reads a file.</summary>
     /// <param name="path">The file.</param>
