@@ -23,6 +23,7 @@ internal sealed class FuzzRun
     {
         _seeds = [.. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
             .Where(p => Path.GetExtension(p) is ".png" or ".jpg" or ".bmp" or ".ppm" or ".pgm" or ".pbm" or ".gif")
+            .Where(p => Path.GetExtension(Path.GetFileNameWithoutExtension(p)).Length == 0) // expected pixels, NAME.EXT.png
             .Order(StringComparer.Ordinal)
             .Select(File.ReadAllBytes)];
         if (_seeds.Count == 0)

@@ -12,8 +12,8 @@ internal static class PixelComparison
         var groups = new SortedDictionary<string, Group>(StringComparer.Ordinal);
         foreach (string path in Directory.EnumerateFiles(folder).Order(StringComparer.Ordinal))
         {
-            string? expectedPath = new[] { path + ".rgb", Path.ChangeExtension(path, ".rgb") }.FirstOrDefault(File.Exists);
-            if (expectedPath is null || path.EndsWith(".rgb", StringComparison.Ordinal))
+            string expectedPath = path + ".png";
+            if (!File.Exists(expectedPath))
                 continue;
             string name = Path.GetFileName(path);
             string key = name.Split('-', '.')[0];
@@ -22,7 +22,7 @@ internal static class PixelComparison
             group.Files++;
             try
             {
-                group.Add(name, ImageFile.Read(path).Pixels, File.ReadAllBytes(expectedPath), output);
+                group.Add(name, ImageFile.Read(path).Pixels, ImageFile.Read(expectedPath).Pixels, output);
             }
             catch (GlipFormatException e)
             {

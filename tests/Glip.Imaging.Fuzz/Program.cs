@@ -13,8 +13,8 @@ internal static class Program
         glip-imaging-fuzz time FILE [--repeat N]
             Decodes FILE N (20) times on one thread and prints the fastest and the median time.
         glip-imaging-fuzz compare FOLDER
-            Decodes every picture NAME.EXT that has its expected RGB bytes beside it in NAME.EXT.rgb or NAME.rgb, and
-            prints the differences for each group of names, which is what comes before the first '-'.
+            Decodes every picture NAME.EXT that has the expected pixels beside it in NAME.EXT.png, and prints the
+            differences for each group of names, which is what comes before the first '-'.
         """;
 
     private static int Main(string[] args)

@@ -98,6 +98,39 @@ public static class ImageFile
         PngEncoder.Write(stream, image);
     }
 
+    /// <summary>Writes a JPEG file, complete or not at all: an older file is replaced only when the new one is finished.</summary>
+    /// <param name="path">The file; its folder must exist.</param>
+    /// <param name="image">The picture; alpha is not written, and <see cref="PixelFormat.Gray8"/> makes a gray file.</param>
+    /// <param name="quality">1, the smallest file, to 100, the best picture.</param>
+    /// <param name="chroma">How finely colors are kept.</param>
+    /// <exception cref="ArgumentException">A side is longer than 65535 pixels, or <paramref name="quality"/> is out of range.</exception>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file may not be written.</exception>
+    public static void WriteJpeg(string path, ImageView image, int quality = 90, JpegChroma chroma = JpegChroma.Half)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        using var output = new OutputFile(path);
+        WriteJpeg(output.Stream, image, quality, chroma);
+        output.Commit();
+    }
+
+    /// <summary>Writes a JPEG to a stream, which stays open.</summary>
+    /// <param name="stream">Receives the file's bytes.</param>
+    /// <param name="image">The picture; alpha is not written, and <see cref="PixelFormat.Gray8"/> makes a gray file.</param>
+    /// <param name="quality">1, the smallest file, to 100, the best picture.</param>
+    /// <param name="chroma">How finely colors are kept.</param>
+    /// <exception cref="ArgumentException">A side is longer than 65535 pixels, or <paramref name="quality"/> is out of range.</exception>
+    /// <exception cref="IOException">The stream cannot be written.</exception>
+    public static void WriteJpeg(Stream stream, ImageView image, int quality = 90, JpegChroma chroma = JpegChroma.Half)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        ArgumentOutOfRangeException.ThrowIfLessThan(quality, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(quality, 100);
+        if (!Enum.IsDefined(chroma))
+            throw new ArgumentOutOfRangeException(nameof(chroma), chroma, "is not a JpegChroma");
+        JpegEncoder.Write(stream, image, quality, chroma);
+    }
+
     private static string WhyUnreadable(ReadOnlySpan<byte> file)
     {
         const string expected = "expected a PNG, JPEG, BMP, PPM, PGM, PBM or GIF picture";
