@@ -1,3 +1,6 @@
+using System.Buffers.Binary;
+using Glip.Managed.Imaging.Codecs;
+
 namespace Glip.Imaging.Fuzz;
 
 /// <summary>Damages pictures the way disks, downloads and attackers do, the same way each time for a number.</summary>
@@ -17,7 +20,30 @@ internal sealed class FileMutator(IReadOnlyList<byte[]> seeds)
         var bytes = new List<byte>(seeds[number % seeds.Count]);
         for (int changes = random.Next(1, 6); changes > 0 && bytes.Count > 0; changes--)
             Change(bytes, random);
-        return [.. bytes];
+        byte[] file = [.. bytes];
+        if (random.Next(4) != 0)
+            RestoreChecksums(file);
+        return file;
+    }
+
+    /// <summary>Makes the checksums of a PNG right again, without which damage would not get far.</summary>
+    private static void RestoreChecksums(byte[] file)
+    {
+        const int signature = 8;
+        const int lengthAndType = 8;
+        const int checksum = 4;
+        if (file.Length < signature || file[0] != 0x89)
+            return;
+        int start = signature;
+        while (file.Length - start >= lengthAndType + checksum)
+        {
+            uint length = BinaryPrimitives.ReadUInt32BigEndian(file.AsSpan(start));
+            if (length > file.Length - start - lengthAndType - checksum)
+                break;
+            int end = start + lengthAndType + (int)length;
+            BinaryPrimitives.WriteUInt32BigEndian(file.AsSpan(end), Crc32.Of(file.AsSpan(start + 4, end - start - 4)));
+            start = end + checksum;
+        }
     }
 
     private void Change(List<byte> bytes, Random random)

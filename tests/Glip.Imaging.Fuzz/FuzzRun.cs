@@ -37,7 +37,7 @@ internal sealed class FuzzRun
         int decoded = 0;
         int refused = 0;
         int failures = 0;
-        double slowest = 0;
+        (double Milliseconds, int Number) slowest = default;
         long largest = 0;
         for (int number = first; number < first + count; number++)
         {
@@ -61,7 +61,8 @@ internal sealed class FuzzRun
 
             double milliseconds = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
             long allocated = GC.GetAllocatedBytesForCurrentThread() - allocatedBefore;
-            slowest = Math.Max(slowest, milliseconds);
+            if (milliseconds > slowest.Milliseconds)
+                slowest = (milliseconds, number);
             largest = Math.Max(largest, allocated);
             if (milliseconds > SlowMilliseconds)
                 failure ??= $"took {milliseconds:F0} ms";
@@ -74,7 +75,7 @@ internal sealed class FuzzRun
         }
 
         output.WriteLine(
-            $"{count} damaged copies of {_seeds.Count} pictures: {decoded} decoded, {refused} refused, {failures} failures; slowest {slowest:F0} ms, largest {largest} bytes");
+            $"{count} damaged copies of {_seeds.Count} pictures: {decoded} decoded, {refused} refused, {failures} failures; slowest {slowest.Milliseconds:F0} ms (number {slowest.Number}), largest {largest} bytes");
         return failures == 0 ? 0 : 1;
     }
 }
