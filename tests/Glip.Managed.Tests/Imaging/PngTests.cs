@@ -267,6 +267,53 @@ public class PngTests
         Assert.Equal(0xCBF43926u, split.Value);
     }
 
+    [Fact]
+    public void Filters_are_undone_for_every_distance_and_length()
+    {
+        var random = new Random(1);
+        foreach (PngFilterType type in Enum.GetValues<PngFilterType>())
+        {
+            foreach (int distance in new[] { 1, 2, 3, 4, 6, 8 })
+            {
+                for (int pixels = 1; pixels < 40; pixels++)
+                {
+                    var row = new byte[pixels * distance];
+                    var above = new byte[row.Length];
+                    random.NextBytes(row);
+                    random.NextBytes(above);
+                    var filtered = new byte[row.Length];
+                    PngFilter.Apply(type, row, above, distance, filtered);
+
+                    PngFilter.Undo(type, filtered, above, distance);
+
+                    Assert.Equal(row, filtered);
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void Vector_Paeth_equals_the_scalar_one()
+    {
+        var random = new Random(2);
+        foreach (int distance in new[] { 3, 4 })
+        {
+            for (int length = 1; length < 70; length++) // rows of broken files end within a pixel
+            {
+                var row = new byte[length];
+                var above = new byte[length];
+                random.NextBytes(row);
+                random.NextBytes(above);
+                byte[] scalar = [.. row];
+                PngFilter.UndoPaethScalar(scalar, above, 0, distance);
+
+                PngFilter.Undo(PngFilterType.Paeth, row, above, distance);
+
+                Assert.Equal(scalar, row);
+            }
+        }
+    }
+
     private static byte[] Encode(ImageView image)
     {
         using var stream = new MemoryStream();

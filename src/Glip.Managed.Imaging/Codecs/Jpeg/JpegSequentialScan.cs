@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace Glip.Managed.Imaging.Codecs.Jpeg;
 
 /// <summary>Sequential blocks (T.81 F.2): complete ones, which become samples at once or are kept if other scans must come first.</summary>
@@ -70,7 +68,6 @@ internal sealed class JpegSequentialScan(JpegFrame frame, JpegScan scan, JpegRow
 
     /// <summary>Decodes one block into zeros.</summary>
     /// <returns>The last coefficient that may be other than 0, in coding order; -1 if the bits are not those of a block.</returns>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int DecodeBlock(ref JpegBitReader source, JpegScanComponent part, Span<short> block)
     {
         JpegBitReader bits = source; // a local copy stays in registers
