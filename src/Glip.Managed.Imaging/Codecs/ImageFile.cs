@@ -133,9 +133,9 @@ public static class ImageFile
 
     private static string WhyUnreadable(ReadOnlySpan<byte> file)
     {
-        const string expected = "expected a PNG, JPEG, BMP, PPM, PGM, PBM or GIF picture";
+        const string expected = "expected a PNG picture, or one in JPEG, BMP, GIF, PBM, PGM or PPM";
         if (file.IsEmpty)
-            return $"{expected}, the file is empty";
+            return $"{expected}; the file is empty";
         string? format = file switch
         {
             [(byte)'R', (byte)'I', (byte)'F', (byte)'F', _, _, _, _, (byte)'W', (byte)'E', (byte)'B', (byte)'P', ..] => "WebP",
@@ -144,7 +144,7 @@ public static class ImageFile
             _ => null,
         };
         return format is null
-            ? $"{expected}, the file begins with the bytes {Convert.ToHexString(file[..Math.Min(8, file.Length)])}"
+            ? $"{expected}; the file begins with the bytes {Convert.ToHexString(file[..Math.Min(8, file.Length)])}"
             : $"{format} is not supported: convert to PNG or JPEG";
     }
 }

@@ -75,6 +75,7 @@ internal static class JpegColor
     }
 
     /// <summary>A row of YCbCr to RGB.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // vector code is slow until it is optimized, and needs no profile
     public static void YCbCrToRgb(ReadOnlySpan<byte> luma, ReadOnlySpan<byte> cb, ReadOnlySpan<byte> cr, Span<byte> rgb)
     {
         cb = cb[..luma.Length];

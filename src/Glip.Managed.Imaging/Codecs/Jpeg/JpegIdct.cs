@@ -81,6 +81,7 @@ internal static class JpegIdct
     }
 
     /// <summary>The transform with four columns, then four rows, in each vector.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // vector code is slow until it is optimized, and needs no profile
     public static void Vectors(ReadOnlySpan<short> block, ReadOnlySpan<int> quantization, Span<byte> samples, int stride, Span<int> workspace)
     {
         ref short coefficient = ref MemoryMarshal.GetReference(block[..JpegTables.BlockSize]);

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Glip.Managed.Imaging.Codecs.Jpeg;
 
@@ -13,6 +14,7 @@ internal static class JpegUpsampling
     /// <param name="near">Row of samples.</param>
     /// <param name="far">Row of samples above or below it.</param>
     /// <param name="sums">Receives one sum a sample.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // vector code is slow until it is optimized, and needs no profile
     public static void Blend(ReadOnlySpan<byte> near, ReadOnlySpan<byte> far, Span<ushort> sums)
     {
         far = far[..near.Length];
@@ -40,6 +42,7 @@ internal static class JpegUpsampling
     }
 
     /// <summary>Samples as the sums of no filter down.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // vector code is slow until it is optimized, and needs no profile
     public static void Widen(ReadOnlySpan<byte> samples, Span<ushort> sums)
     {
         sums = sums[..samples.Length];
@@ -64,6 +67,7 @@ internal static class JpegUpsampling
     /// <param name="oddBias">Added before the shift for samples right of it.</param>
     /// <param name="shift">Brings four sums back to a sample.</param>
     /// <param name="samples">Receives <c>2 · (sums.Length - 2)</c> samples.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // vector code is slow until it is optimized, and needs no profile
     public static void Spread(ReadOnlySpan<ushort> sums, int evenBias, int oddBias, int shift, Span<byte> samples)
     {
         int count = sums.Length - 2;
@@ -100,6 +104,7 @@ internal static class JpegUpsampling
     }
 
     /// <summary>Divides the sums of <see cref="Blend"/> by 4.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // vector code is slow until it is optimized, and needs no profile
     public static void Narrow(ReadOnlySpan<ushort> sums, int bias, Span<byte> samples)
     {
         samples = samples[..sums.Length];
