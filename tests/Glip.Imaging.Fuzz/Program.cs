@@ -11,7 +11,8 @@ internal static class Program
             whether anything did. Copies are numbered from --first (0) and the same each time. Set DOTNET_GCHeapHardLimit
             for a hard bound on memory.
         glip-imaging-fuzz time FILE [--repeat N]
-            Decodes FILE N (20) times on one thread and prints the fastest, the median and the first time.
+            Decodes FILE N (20) times on one thread and prints the fastest, the median and the first time and the
+            mean time of the processor, which tells more on a busy machine.
         glip-imaging-fuzz compare FOLDER
             Decodes every picture NAME.EXT that has the expected pixels beside it in NAME.EXT.png, and prints the
             differences for each group of names, which is what comes before the first '-'.

@@ -58,6 +58,11 @@ internal sealed class PngDecoder : IImageDecoder
         {
             throw context.Truncated("the compressed data ends before the picture does", e);
         }
+        catch (IOException e)
+        {
+            // The stream below is memory, so this is the decompressor, which wants a dictionary that PNG does not have.
+            throw context.Corrupt(e.Message, e);
+        }
 
         return new DecodedImage(header.Width, header.Height, pixels) { Format = ImageFormat.Png };
     }

@@ -138,6 +138,7 @@ public class PngTests
     [InlineData("compressed data that ends early", "truncated")]
     [InlineData("compressed data with a wrong checksum", "corrupt")]
     [InlineData("compressed data cut before its checksum", "PNG: ")]
+    [InlineData("compressed data that wants a dictionary", "corrupt")]
     [InlineData("filter type 5", "filter type 5")]
     [InlineData("no data", "no IDAT")]
     [InlineData("a palette picture without palette", "PLTE")]
@@ -165,6 +166,7 @@ public class PngTests
             "compressed data that ends early" => Png(header, ("IDAT", Deflate(rows[..4])), end),
             "compressed data with a wrong checksum" => Png(header, ("IDAT", [.. data[..^1], (byte)~data[^1]]), end),
             "compressed data cut before its checksum" => Png(header, ("IDAT", data[..^6]), end),
+            "compressed data that wants a dictionary" => Png(header, ("IDAT", [0x78, 0xBB, .. data[2..]]), end),
             "filter type 5" => Png(header, ("IDAT", Deflate([0, 10, 20, 5, 30, 40])), end),
             "no data" => Png(header, end),
             "a palette picture without palette" => Png(("IHDR", Header(2, 2, 8, 3)), idat, end),
