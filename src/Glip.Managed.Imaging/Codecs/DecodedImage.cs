@@ -21,14 +21,20 @@ public sealed class DecodedImage
         Pixels = pixels;
     }
 
-    /// <summary>Columns.</summary>
+    /// <summary>Columns, after the orientation was applied.</summary>
     public int Width { get; }
 
-    /// <summary>Rows.</summary>
+    /// <summary>Rows, after the orientation was applied.</summary>
     public int Height { get; }
 
     /// <summary><c>Height · Width · 3</c> bytes: red, green, blue.</summary>
     public byte[] Pixels { get; }
+
+    /// <summary>The format of the file that the picture was read from; null if it comes from elsewhere.</summary>
+    public ImageFormat? Format { get; init; }
+
+    /// <summary>The EXIF orientation that the file asked for and that has been applied, 1 to 8; 1 means as stored.</summary>
+    public int Orientation { get; init; } = 1;
 
     /// <summary>The picture as the detector takes it.</summary>
     public ImageView View => new(Pixels, Width, Height, PixelFormat.Rgb24);

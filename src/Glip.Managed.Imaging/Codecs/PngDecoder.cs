@@ -19,46 +19,50 @@ internal sealed class PngDecoder : IImageDecoder
 
     private static readonly (int X, int Y, int StepX, int StepY)[] _singlePass = [(0, 0, 1, 1)];
 
-    public bool Recognizes(ReadOnlySpan<byte> start) => start.StartsWith(PngFile.Signature);
+    public ImageFormat? Recognize(ReadOnlySpan<byte> file) => file.StartsWith(PngFile.Signature) ? ImageFormat.Png : null;
 
-    public DecodedImage Decode(ReadOnlyMemory<byte> file, string name, long maxPixels)
+    public DecodedImage Decode(ReadOnlySpan<byte> file, DecodeContext context)
     {
-        PngFile png = PngFile.Parse(file, name);
+        PngFile png = PngFile.Parse(file, context);
         PngHeader header = png.Header;
-        long pixelCount = (long)header.Width * header.Height;
-        if (pixelCount > Math.Min(maxPixels, Array.MaxLength / 3))
-            throw new GlipFormatException($"{name}: {header.Width}x{header.Height} is {pixelCount} pixels, the limit is {Math.Min(maxPixels, Array.MaxLength / 3)}");
+        context.ReservePixels(header.Width, header.Height);
         long inflatedLength = Passes(header).Sum(pass => PassLength(header, pass));
         if (inflatedLength / MaxDeflateRatio > png.DataLength)
-            throw new GlipFormatException($"{name}: truncated PNG: {png.DataLength} bytes cannot hold a {header.Width}x{header.Height} picture");
+            throw context.Truncated($"{png.DataLength} bytes cannot hold a {header.Width}x{header.Height} picture");
 
-        var pixels = new byte[pixelCount * 3];
-        using var compressed = new MemoryStream();
-        foreach (ReadOnlyMemory<byte> piece in png.Data)
-            compressed.Write(piece.Span);
-        compressed.Position = 0;
-        using var inflated = new ZLibStream(compressed, CompressionMode.Decompress);
+        context.Reserve(png.DataLength, "compressed data");
+        context.Reserve(3 * header.RowBytes(header.Width), "rows");
+        var pixels = new byte[header.Width * header.Height * 3];
+        var compressed = new byte[png.DataLength];
+        int copied = 0;
+        foreach (Range piece in png.Data)
+        {
+            file[piece].CopyTo(compressed.AsSpan(copied));
+            copied += file[piece].Length;
+        }
+
+        using var inflated = new ZLibStream(new MemoryStream(compressed, writable: false), CompressionMode.Decompress);
         try
         {
             foreach ((int x, int y, int stepX, int stepY) in Passes(header))
-                DecodePass(inflated, png, name, x, y, stepX, stepY, pixels);
+                DecodePass(inflated, png, context, x, y, stepX, stepY, pixels);
 
             // Reading on makes the stream check its own checksum. More data than the picture needs is harmless.
             _ = inflated.ReadByte();
         }
         catch (InvalidDataException e)
         {
-            throw new GlipFormatException($"{name}: corrupt PNG: {e.Message}", e);
+            throw context.Corrupt(e.Message, e);
         }
         catch (EndOfStreamException e)
         {
-            throw new GlipFormatException($"{name}: truncated PNG: the compressed data ends before the picture does", e);
+            throw context.Truncated("the compressed data ends before the picture does", e);
         }
 
-        return new DecodedImage(header.Width, header.Height, pixels);
+        return new DecodedImage(header.Width, header.Height, pixels) { Format = ImageFormat.Png };
     }
 
-    private static void DecodePass(Stream inflated, PngFile png, string name, int firstX, int firstY, int stepX, int stepY, byte[] pixels)
+    private static void DecodePass(Stream inflated, PngFile png, DecodeContext context, int firstX, int firstY, int stepX, int stepY, byte[] pixels)
     {
         PngHeader header = png.Header;
         int width = Count(header.Width, firstX, stepX);
@@ -72,17 +76,17 @@ internal sealed class PngDecoder : IImageDecoder
         {
             inflated.ReadExactly(row);
             if (row[0] > (byte)PngFilterType.Paeth)
-                throw new GlipFormatException($"{name}: corrupt PNG: filter type {row[0]} in row {y}, expected 0 to 4");
+                throw context.Corrupt($"filter type {row[0]} in row {y}, expected 0 to 4");
             PngFilter.Undo((PngFilterType)row[0], row.AsSpan(1), above.AsSpan(1), header.FilterDistance);
 
             Span<byte> target = pixels.AsSpan(y * header.Width * 3, header.Width * 3);
             if (stepX == 1)
             {
-                ToRgb(row.AsSpan(1), png, name, target);
+                ToRgb(row.AsSpan(1), png, context, target);
             }
             else
             {
-                ToRgb(row.AsSpan(1), png, name, passRow);
+                ToRgb(row.AsSpan(1), png, context, passRow);
                 for (int i = 0, o = firstX * 3; i < passRow.Length; i += 3, o += stepX * 3)
                     passRow.AsSpan(i, 3).CopyTo(target[o..]);
             }
@@ -91,7 +95,7 @@ internal sealed class PngDecoder : IImageDecoder
         }
     }
 
-    private static void ToRgb(ReadOnlySpan<byte> row, PngFile png, string name, Span<byte> rgb)
+    private static void ToRgb(ReadOnlySpan<byte> row, PngFile png, DecodeContext context, Span<byte> rgb)
     {
         PngHeader header = png.Header;
         int sampleBytes = header.BitDepth / 8; // 0 for packed samples
@@ -111,7 +115,7 @@ internal sealed class PngDecoder : IImageDecoder
 
                 break;
             case PngColor.Palette:
-                PaletteToRgb(row, header.BitDepth, png.Palette.Span, name, rgb);
+                PaletteToRgb(row, header.BitDepth, png.Palette, context, rgb);
                 break;
             case PngColor.Gray when header.BitDepth < 8:
                 int brightest = (1 << header.BitDepth) - 1;
@@ -125,13 +129,13 @@ internal sealed class PngDecoder : IImageDecoder
         }
     }
 
-    private static void PaletteToRgb(ReadOnlySpan<byte> row, int bitDepth, ReadOnlySpan<byte> palette, string name, Span<byte> rgb)
+    private static void PaletteToRgb(ReadOnlySpan<byte> row, int bitDepth, ReadOnlySpan<byte> palette, DecodeContext context, Span<byte> rgb)
     {
         for (int x = 0, o = 0; o < rgb.Length; x++, o += 3)
         {
             int index = bitDepth == 8 ? row[x] : PackedSample(row, x, bitDepth);
             if (index * 3 >= palette.Length)
-                throw new GlipFormatException($"{name}: corrupt PNG: a pixel has palette entry {index}, the palette has {palette.Length / 3}");
+                throw context.Corrupt($"a pixel has palette entry {index}, the palette has {palette.Length / 3}");
             palette.Slice(index * 3, 3).CopyTo(rgb[o..]);
         }
     }

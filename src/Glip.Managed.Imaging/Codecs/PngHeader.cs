@@ -33,14 +33,14 @@ internal readonly record struct PngHeader(int Width, int Height, int BitDepth, P
     public long RowBytes(int width) => ((long)width * Samples * BitDepth + 7) / 8;
 
     /// <exception cref="GlipFormatException">A field is not one that PNG allows.</exception>
-    public static PngHeader Parse(ReadOnlySpan<byte> data, string name)
+    public static PngHeader Parse(ReadOnlySpan<byte> data, DecodeContext context)
     {
         if (data.Length != Length)
-            throw new GlipFormatException($"{name}: corrupt PNG: IHDR has {data.Length} bytes, expected {Length}");
+            throw context.Corrupt($"IHDR has {data.Length} bytes, expected {Length}");
         int width = BinaryPrimitives.ReadInt32BigEndian(data);
         int height = BinaryPrimitives.ReadInt32BigEndian(data[4..]);
         if (width <= 0 || height <= 0)
-            throw new GlipFormatException($"{name}: corrupt PNG: a size of {(uint)width}x{(uint)height}");
+            throw context.Corrupt($"a size of {(uint)width}x{(uint)height}");
         int depth = data[8];
         var color = (PngColor)data[9];
         bool known = color switch
@@ -51,9 +51,9 @@ internal readonly record struct PngHeader(int Width, int Height, int BitDepth, P
             _ => false,
         };
         if (!known)
-            throw new GlipFormatException($"{name}: corrupt PNG: color type {data[9]} with {depth} bits");
+            throw context.Corrupt($"color type {data[9]} with {depth} bits");
         if (data[10] != 0 || data[11] != 0 || data[12] > 1)
-            throw new GlipFormatException($"{name}: corrupt PNG: compression {data[10]}, filter {data[11]}, interlace {data[12]}; expected 0, 0 and 0 or 1");
+            throw context.Corrupt($"compression {data[10]}, filter {data[11]}, interlace {data[12]}; expected 0, 0 and 0 or 1");
         return new PngHeader(width, height, depth, color, data[12] == 1);
     }
 }
