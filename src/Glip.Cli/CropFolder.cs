@@ -17,7 +17,7 @@ internal static class CropFolder
     /// <exception cref="UsageException">No name.</exception>
     /// <exception cref="IOException">A file has the name, or no file can be made there.</exception>
     /// <exception cref="UnauthorizedAccessException">The user may not write there.</exception>
-    public static void Check(string path)
+    public static void Check(string path, string pictureName)
     {
         if (path.Length == 0)
             throw new UsageException("the name of the folder for crops is empty");
@@ -26,7 +26,7 @@ internal static class CropFolder
             existing = parent;
         if (File.Exists(existing))
             throw new IOException($"{path}: cannot write crops, {existing} is a file");
-        OutputFile.RequireWritable(Path.Combine(existing, "crops"));
+        OutputFile.RequireWritable(Path.Combine(existing, FileName(pictureName, rank: 1, count: 1, phrase: "")));
     }
 
     /// <summary>Makes the folder and writes what the boxes hold, best detection first.</summary>

@@ -101,7 +101,7 @@ internal static class DetectCommand
         if (jsonPath is not null)
             OutputPath.Check(jsonPath, "JSON", inputs);
         if (request.CropFolder is not null)
-            CropFolder.Check(request.CropFolder);
+            CropFolder.Check(request.CropFolder, Path.GetFileNameWithoutExtension(request.ImagePath));
     }
 
     private static void WriteFile(string path, ReadOnlySpan<byte> bytes)

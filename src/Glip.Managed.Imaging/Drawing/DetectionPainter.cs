@@ -33,7 +33,13 @@ public static class DetectionPainter
         Detection[] bestFirst = [.. detections.OrderByDescending(d => d.Score)];
         PixelRect[] frames = [.. bestFirst.Select(d => PixelRect.Of(d.Box, factor, canvas.Width, canvas.Height))];
         for (int i = frames.Length - 1; i >= 0; i--)
-            canvas.Frame(frames[i], line, Rgb.ForLabel(bestFirst[i].Label));
+        {
+            // A thin inner line in black or white keeps the frame visible on a background of its own color.
+            Rgb color = Rgb.ForLabel(bestFirst[i].Label);
+            canvas.Frame(frames[i], line + line / 2, color.Contrast);
+            canvas.Frame(frames[i], line, color);
+        }
+
         WriteLabels(canvas, bestFirst, frames, LabelFont.ForSide(side));
         return new DecodedImage(canvas.Width, canvas.Height, canvas.Pixels);
     }
