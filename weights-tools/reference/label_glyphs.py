@@ -33,16 +33,18 @@ def glyph(font, character, em):
     ink = list(coverage.crop((left, top, right, bottom)).getdata()) if right > left else []
     ink += [0] * (len(ink) % 2)
     header = struct.pack("<BbbBB", round(font.getlength(character)), left - em, top - 2 * em, right - left, bottom - top)
-    return header + bytes(high << 4 | low for high, low in zip(ink[::2], ink[1::2]))
+    data = header + bytes(high << 4 | low for high, low in zip(ink[::2], ink[1::2]))
+    return data, 2 * em - top, bottom - 2 * em
 
 
 def main():
     data = struct.pack(f"<BH{len(CHARACTERS)}H", len(SIZES), len(CHARACTERS), *CHARACTERS)
     for em in SIZES:
         font = ImageFont.truetype(FONT, em, layout_engine=ImageFont.Layout.BASIC)
+        glyphs, above, below = zip(*(glyph(font, chr(c), em) for c in CHARACTERS))
         ascent, descent = font.getmetrics()
-        data += struct.pack("<BBB", em, ascent, descent)
-        data += b"".join(glyph(font, chr(c), em) for c in CHARACTERS)
+        data += struct.pack("<BBB", em, max(ascent, *above), max(descent, *below))
+        data += b"".join(glyphs)
     OUTPUT.write_bytes(data)
     print(f"wrote {OUTPUT.name}: {len(data)} bytes")
 
