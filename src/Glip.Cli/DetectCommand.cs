@@ -7,24 +7,29 @@ using Glip.Managed.Text;
 
 namespace Glip.Cli;
 
-/// <summary><c>glip detect IMAGE PROMPT</c>: finds objects, prints them, draws them.</summary>
+/// <summary><c>glip detect IMAGE PROMPT</c>: finds objects, prints them, draws them, cuts them out.</summary>
 internal static class DetectCommand
 {
     private const string StandardOutput = "-";
 
     public static Command Create(CommandContext context)
     {
-        var image = new Argument<string>("IMAGE") { Description = "The picture (PNG)." };
+        var image = new Argument<string>("IMAGE") { Description = PictureFile.Description };
         var prompt = new Argument<string>("PROMPT") { Description = "What to find: phrases separated by ' . ', as in \"person . red car .\"" };
         Option<float?> threshold = NumberOption.Fraction("--threshold", "Lowest score to report, 0 to 1. Default: the model's.");
         var json = new Option<string?>("--json") { Description = "Write the detections as JSON to this file, or to standard output if it is -.", HelpName = "PATH" };
         var output = new Option<string?>("--output")
         {
-            Description = "Write the annotated picture to this PNG file. Default, without --json: IMAGE.detections.png in the current folder.",
-            HelpName = "PNG",
+            Description = "Write the annotated picture to this file, .png or .jpg. Default, without --json: IMAGE.detections.png in the current folder.",
+            HelpName = "FILE",
+        };
+        var crops = new Option<string?>("--crops")
+        {
+            Description = "Write what each box holds to a PNG file of its own in this folder, which is made if it does not exist.",
+            HelpName = "DIR",
         };
         var shared = new DetectorOptions();
-        var command = new Command("detect", "Finds objects, prints a table and draws them on the picture.") { image, prompt, threshold, json, output };
+        var command = new Command("detect", "Finds objects, prints a table and draws them on the picture.") { image, prompt, threshold, json, output, crops };
         shared.AddTo(command);
         command.SetAction(parsed => Run(
             context,
@@ -33,6 +38,7 @@ internal static class DetectCommand
                 parsed.GetRequiredValue(prompt),
                 parsed.GetValue(json),
                 parsed.GetValue(output),
+                parsed.GetValue(crops),
                 shared.Model(parsed),
                 shared.Machine(parsed),
                 new DetectOptions { Threshold = parsed.GetValue(threshold), MinSize = shared.MinSize(parsed), MaxSize = shared.MaxSize(parsed) })));
@@ -50,7 +56,9 @@ internal static class DetectCommand
             context, "detecting", () => detector.Detect(image.View, prompt, request.Options, context.Cancellation));
 
         if (picturePath is not null)
-            ImageFile.WritePng(picturePath, DetectionPainter.Paint(image.View, detections).View);
+            PictureFile.Write(picturePath, DetectionPainter.Paint(image.View, detections).View);
+        if (request.CropFolder is not null)
+            CropFolder.Write(request.CropFolder, Path.GetFileNameWithoutExtension(request.ImagePath), image.View, detections);
         if (request.JsonPath is not null)
         {
             byte[] json = DetectionReport.ToJson(image.Width, image.Height, detector.ModelName, prompt.Caption, detections);
@@ -68,6 +76,8 @@ internal static class DetectCommand
             messages.WriteLine($"wrote {request.JsonPath}");
         if (picturePath is not null)
             messages.WriteLine($"wrote {request.OutputPath ?? Path.GetFileName(picturePath)}");
+        if (request.CropFolder is not null)
+            messages.WriteLine($"wrote {detections.Count} {(detections.Count == 1 ? "crop" : "crops")} to {request.CropFolder}");
         return GlipCommandLine.Success;
     }
 
@@ -79,8 +89,8 @@ internal static class DetectCommand
     {
         InputPath.Check(request.ImagePath, "picture");
         request.Model.CheckFiles();
-        if (picturePath is not null && !picturePath.EndsWith(".png", StringComparison.OrdinalIgnoreCase))
-            throw new UsageException($"--output '{picturePath}': only PNG can be written, the name must end in .png");
+        if (picturePath is not null)
+            PictureFile.CheckExtension(picturePath, "--output", ".png", ".jpg", ".jpeg");
         string? jsonPath = request.JsonPath == StandardOutput ? null : request.JsonPath;
         if (picturePath is not null && jsonPath is { Length: > 0 } && OutputPath.AreSame(picturePath, jsonPath))
             throw new UsageException($"--output and --json name the same file: {jsonPath}");
@@ -90,6 +100,8 @@ internal static class DetectCommand
             OutputPath.Check(picturePath, "annotated picture", inputs);
         if (jsonPath is not null)
             OutputPath.Check(jsonPath, "JSON", inputs);
+        if (request.CropFolder is not null)
+            CropFolder.Check(request.CropFolder, Path.GetFileNameWithoutExtension(request.ImagePath));
     }
 
     private static void WriteFile(string path, ReadOnlySpan<byte> bytes)
@@ -104,6 +116,7 @@ internal static class DetectCommand
         string Prompt,
         string? JsonPath,
         string? OutputPath,
+        string? CropFolder,
         ModelReference Model,
         GlipOptions Machine,
         DetectOptions Options);

@@ -19,6 +19,7 @@ internal static class GlipCommandLine
         var root = new RootCommand("Finds the objects that a text names in a picture (GLIP, Li et al., CVPR 2022).")
         {
             DetectCommand.Create(context),
+            DecodeCommand.Create(context),
             InspectCommand.Create(context),
             TraceCommand.Create(context),
         };

@@ -11,7 +11,7 @@ internal static class TraceCommand
 {
     public static Command Create(CommandContext context)
     {
-        var image = new Argument<string?>("IMAGE") { Description = "The picture (PNG). Not with --case.", Arity = ArgumentArity.ZeroOrOne };
+        var image = new Argument<string?>("IMAGE") { Description = $"{PictureFile.Description} Not with --case.", Arity = ArgumentArity.ZeroOrOne };
         var prompt = new Argument<string?>("PROMPT") { Description = "What to find. Not with --case.", Arity = ArgumentArity.ZeroOrOne };
         var caseFile = new Option<string?>("--case") { Description = "Golden case (JSON) that says picture, text and sizes.", HelpName = "CASE" };
         var output = new Option<string>("--out") { Description = "Safetensors file to write.", HelpName = "STAGES", Required = true };

@@ -2,7 +2,7 @@ using Glip.Managed.Imaging.Codecs.Jpeg;
 
 namespace Glip.Managed.Imaging.Codecs;
 
-/// <summary>Reads picture files, whose format is found by content and not by name, and writes PNG and JPEG.</summary>
+/// <summary>Reads picture files, whose format is found by content and not by name, and writes PNG, JPEG and PPM.</summary>
 public static class ImageFile
 {
     private static readonly IImageDecoder[] _decoders = [new JpegDecoder(), new PngDecoder(), new BmpDecoder(), new PnmDecoder(), new GifDecoder()];
@@ -129,6 +129,29 @@ public static class ImageFile
         if (!Enum.IsDefined(chroma))
             throw new ArgumentOutOfRangeException(nameof(chroma), chroma, "is not a JpegChroma");
         JpegEncoder.Write(stream, image, quality, chroma);
+    }
+
+    /// <summary>Writes a binary PPM file (P6), complete or not at all: an older file is replaced only when the new one is finished.</summary>
+    /// <param name="path">The file; its folder must exist.</param>
+    /// <param name="image">The picture; alpha is not written.</param>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file may not be written.</exception>
+    public static void WritePpm(string path, ImageView image)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        using var output = new OutputFile(path);
+        WritePpm(output.Stream, image);
+        output.Commit();
+    }
+
+    /// <summary>Writes a binary PPM (P6) to a stream, which stays open.</summary>
+    /// <param name="stream">Receives the file's bytes.</param>
+    /// <param name="image">The picture; alpha is not written.</param>
+    /// <exception cref="IOException">The stream cannot be written.</exception>
+    public static void WritePpm(Stream stream, ImageView image)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        PpmEncoder.Write(stream, image);
     }
 
     private static string WhyUnreadable(ReadOnlySpan<byte> file)

@@ -2,12 +2,6 @@ using System.Text;
 
 namespace Glip.Managed.Imaging.Drawing;
 
-/// <summary>A rectangle of pixels: left and top belong to it, right and bottom do not.</summary>
-internal readonly record struct PixelRect(int Left, int Top, int Right, int Bottom)
-{
-    public bool Overlaps(PixelRect other) => Left < other.Right && other.Left < Right && Top < other.Bottom && other.Top < Bottom;
-}
-
 /// <summary>An RGB picture that is drawn on. Whatever lies outside is clipped.</summary>
 internal sealed class Canvas(int width, int height)
 {
@@ -64,23 +58,33 @@ internal sealed class Canvas(int width, int height)
         Fill(rect with { Left = right }, color);
     }
 
-    /// <summary>Writes one line, its top left corner at (<paramref name="left"/>, <paramref name="top"/>), every glyph pixel as a square of <paramref name="scale"/> pixels.</summary>
-    public void Write(string text, int left, int top, int scale, Rgb color)
+    /// <summary>Writes one line, its first character's pen position at (<paramref name="left"/>, <paramref name="baseline"/>).</summary>
+    public void Write(string text, int left, int baseline, LabelFont font, Rgb color)
     {
         foreach (Rune character in text.EnumerateRunes())
         {
-            for (int row = 0; row < GlyphSet.Height; row++)
-            {
-                for (int column = 0; column < GlyphSet.Width; column++)
-                {
-                    int x = left + column * scale;
-                    int y = top + row * scale;
-                    if (GlyphSet.HasInk(character, column, row))
-                        Fill(new PixelRect(x, y, x + scale, y + scale), color);
-                }
-            }
+            Glyph glyph = font[character];
+            Blend(glyph, left + glyph.Left, baseline + glyph.Top, color);
+            left += glyph.Advance;
+        }
+    }
 
-            left += GlyphSet.Advance * scale;
+    private void Blend(Glyph glyph, int left, int top, Rgb color)
+    {
+        int right = Math.Min(left + glyph.Width, width);
+        int bottom = Math.Min(top + glyph.Height, height);
+        for (int y = Math.Max(top, 0); y < bottom; y++)
+        {
+            for (int x = Math.Max(left, 0); x < right; x++)
+            {
+                int coverage = glyph.Coverage[(y - top) * glyph.Width + x - left];
+                Span<byte> pixel = Pixels.AsSpan((y * width + x) * 3, 3);
+                pixel[0] = Mix(pixel[0], color.Red);
+                pixel[1] = Mix(pixel[1], color.Green);
+                pixel[2] = Mix(pixel[2], color.Blue);
+
+                byte Mix(byte below, byte ink) => (byte)((below * (255 - coverage) + ink * coverage + 127) / 255);
+            }
         }
     }
 }

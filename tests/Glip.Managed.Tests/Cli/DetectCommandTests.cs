@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Glip.Cli;
+using Glip.Managed.Imaging;
 using Glip.Managed.Imaging.Codecs;
 using Glip.Managed.Text;
 
@@ -69,6 +71,65 @@ public class DetectCommandTests
         Assert.False(File.Exists(command.File("cat.detections.png")));
     }
 
+    [Theory]
+    [InlineData("found.jpg", ImageFormat.Jpeg)]
+    [InlineData("found.JPEG", ImageFormat.Jpeg)]
+    [InlineData("found.Png", ImageFormat.Png)]
+    public void The_name_says_the_format(string name, ImageFormat format)
+    {
+        using var command = new CommandRun { Fake = new FakeModel { Detections = _two } };
+
+        Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog", "--output", command.File(name)));
+
+        DecodedImage picture = ImageFile.Read(command.File(name));
+        Assert.Equal((format, 160, 120), (picture.Format, picture.Width, picture.Height));
+    }
+
+    [Fact]
+    public void Crops_hold_the_pictures_own_pixels()
+    {
+        using var command = new CommandRun { Fake = new FakeModel { Detections = _two } };
+        byte[] pixels = [.. Enumerable.Range(0, 40 * 30 * 3).Select(i => (byte)(i % 251))];
+        ImageFile.WritePng(command.File("noise.png"), new ImageView(pixels, 40, 30, PixelFormat.Rgb24));
+        string folder = command.File("new/crops");
+
+        Assert.Equal(0, command.Run("detect", command.File("noise.png"), "dog . été [red] .", "--json", "-", "--crops", folder));
+
+        Assert.Equal(["noise-1-été_red.png", "noise-2-dog.png"], Directory.GetFiles(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Contains($"wrote 2 crops to {folder}", command.Error);
+
+        // Corners rounded and included, clipped to the picture: columns 1 to 30, rows 2 to 25; columns 0 to 3, row 0.
+        DecodedImage first = ImageFile.Read(Path.Combine(folder, "noise-1-été_red.png"));
+        Assert.Equal((30, 24), (first.Width, first.Height));
+        Assert.Equal(pixels.AsSpan((3 * 40 + 1) * 3, 30 * 3), first.Pixels.AsSpan(30 * 3, 30 * 3));
+        DecodedImage second = ImageFile.Read(Path.Combine(folder, "noise-2-dog.png"));
+        Assert.Equal((4, 1), (second.Width, second.Height));
+        Assert.Equal(pixels[..12], second.Pixels);
+    }
+
+    [Theory]
+    [InlineData(1, 9, "dog", "cat-1-dog.png")]
+    [InlineData(7, 100, "dog", "cat-007-dog.png")]
+    [InlineData(1, 1, "../a\\b: c?", "cat-1-a_b_c.png")]
+    [InlineData(1, 1, "", "cat-1-object.png")]
+    [InlineData(1, 1, "\ud800 ☃", "cat-1-object.png")]
+    [InlineData(1, 1, "0123456789012345678901234567890123456789x", "cat-1-0123456789012345678901234567890123456789.png")]
+    public void Names_of_crops_are_safe(int rank, int count, string phrase, string expected) =>
+        Assert.Equal(expected, CropFolder.FileName("cat", rank, count, phrase));
+
+    [Fact]
+    public void Crops_that_cannot_be_written_fail_before_the_model_is_loaded()
+    {
+        using var command = new CommandRun();
+        string picture = command.File("cat.png");
+
+        Assert.Equal(1, command.Run("detect", picture, "dog", "--crops", Path.Combine(picture, "crops")));
+
+        Assert.Contains($"{picture} is a file", command.Error);
+        Assert.Null(command.Loaded);
+        Assert.Equal([picture], Directory.GetFileSystemEntries(command.Folder));
+    }
+
     [Fact]
     public void Picture_beside_json_on_standard_output_is_reported_on_the_error_stream()
     {
@@ -123,7 +184,7 @@ public class DetectCommandTests
 
     [Theory]
     [InlineData("missing.png", "missing.png")]
-    [InlineData("text.png", "expected a PNG picture")]
+    [InlineData("text.png", "expected a PNG, JPEG")]
     public void Unreadable_pictures_fail_before_the_model_is_loaded(string name, string expected)
     {
         using var command = new CommandRun();
