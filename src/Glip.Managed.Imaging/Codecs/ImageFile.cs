@@ -156,7 +156,7 @@ public static class ImageFile
 
     private static string WhyUnreadable(ReadOnlySpan<byte> file)
     {
-        const string expected = "expected a PNG picture, or one in JPEG, BMP, GIF, PBM, PGM or PPM";
+        const string expected = "expected a PNG, JPEG, BMP, GIF, PBM, PGM or PPM picture";
         if (file.IsEmpty)
             return $"{expected}; the file is empty";
         string? format = file switch

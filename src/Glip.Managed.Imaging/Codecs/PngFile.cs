@@ -40,7 +40,7 @@ internal sealed class PngFile
         List<Range> data = [];
         long dataLength = 0;
         string previous = "";
-        for (int position = Signature.Length; ; )
+        for (int position = Signature.Length; ;)
         {
             (string type, Range place) = NextChunk(file, ref position, context);
             ReadOnlySpan<byte> content = file[place];
