@@ -19,8 +19,8 @@ internal static class Check
     {
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(matrix, name);
-        if (matrix.PanelWidth != GemmTable.PanelWidth(context.Isa))
-            throw new ArgumentException($"{name} was packed {matrix.PanelWidth} wide, {context.Isa.Name()} needs {GemmTable.PanelWidth(context.Isa)}", name);
+        if (matrix.Layout != GemmTable.Layout(context.Isa))
+            throw new ArgumentException($"{name} was packed {matrix.Layout.Width} wide, {context.Isa.Name()} needs {GemmTable.Layout(context.Isa).Width}", name);
         if (matrix.Depth != depth)
             throw new ArgumentException($"{name} has depth {matrix.Depth}, its input has {depth} values", name);
     }

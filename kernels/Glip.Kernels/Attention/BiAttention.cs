@@ -25,7 +25,7 @@ public static unsafe class BiAttention
     public static int WorkspaceFloats(KernelContext context, int rows, int channels, int headTokens)
     {
         ArgumentNullException.ThrowIfNull(context);
-        var layout = new Layout(rows, channels, headTokens, GemmTable.PanelWidth(context.Isa));
+        var layout = new Layout(rows, channels, headTokens, GemmTable.Layout(context.Isa));
         return checked((int)layout.TotalFloats);
     }
 
@@ -61,8 +61,8 @@ public static unsafe class BiAttention
         Check.Length(outputBias, channels, nameof(outputBias));
         Check.Length(workspace, WorkspaceFloats(context, rows, channels, headTokens), nameof(workspace));
         Check.Length(y, (long)headTokens * channels, nameof(y));
-        int width = GemmTable.PanelWidth(context.Isa);
-        var layout = new Layout(rows, channels, headTokens, width);
+        PanelLayout panels = GemmTable.Layout(context.Isa);
+        var layout = new Layout(rows, channels, headTokens, panels);
         fixed (float* px = x)
         fixed (float* pm = scoreWeights)
         fixed (float* pc = scoreBias)
@@ -74,9 +74,9 @@ public static unsafe class BiAttention
             PackedView scores = layout.ScoreView(memory), values = layout.ValueView(memory);
             if (!context.IsPlanning)
             {
-                Packing.FromRows(pm, channels, headTokens, channels, scores.Panels, width);
+                Packing.FromRows(pm, channels, headTokens, channels, scores.Panels, panels);
                 PadBias(pc, headTokens, scores);
-                Packing.FromColumns(pu, channels, headTokens, channels, values.Panels, width);
+                Packing.FromColumns(pu, channels, headTokens, channels, values.Panels, panels);
                 PadBias(pb, channels, values);
             }
 
@@ -94,13 +94,13 @@ public static unsafe class BiAttention
     }
 
     /// <summary>Where things lie in the working memory: both packed right sides, then each slice's maxima, sums and weighted sums.</summary>
-    private readonly struct Layout(int rows, int channels, int headTokens, int panelWidth)
+    private readonly struct Layout(int rows, int channels, int headTokens, PanelLayout panels)
     {
         public int Slices { get; } = Math.Clamp((rows + RowsPerSlice - 1) / RowsPerSlice, 1, MostSlices);
 
-        public int WideTokens { get; } = PackedMatrix.PaddedColumns(headTokens, panelWidth);
+        public int WideTokens { get; } = panels.Padded(headTokens);
 
-        public int WideChannels { get; } = PackedMatrix.PaddedColumns(channels, panelWidth);
+        public int WideChannels { get; } = panels.Padded(channels);
 
         public nint SliceOffset => ((nint)WideTokens * (channels + 1)) + ((nint)WideChannels * (headTokens + 1));
 
@@ -109,12 +109,12 @@ public static unsafe class BiAttention
         public nint TotalFloats => SliceOffset + (Slices * SliceFloats);
 
         public PackedView ScoreView(float* memory) =>
-            new(memory + WideTokens, memory, headTokens, channels, panelWidth);
+            new(memory + WideTokens, memory, headTokens, channels, panels);
 
         public PackedView ValueView(float* memory)
         {
             float* bias = memory + ((nint)WideTokens * (channels + 1));
-            return new(bias + WideChannels, bias, channels, headTokens, panelWidth);
+            return new(bias + WideChannels, bias, channels, headTokens, panels);
         }
     }
 
@@ -162,8 +162,8 @@ public static unsafe class BiAttention
                 for (int j = 0; j < wideTokens; j += TOps.Width)
                     OnlineSoftmax<TOps, TVec>(scores + j, weights + j, wideTokens, block, maxima + j, sums + j);
                 RescaleWeighted<TOps, TVec>(weights + ((nint)block * wideTokens), weighted, headTokens);
-                Packing.FromColumns(x, channels, block, channels, packedX, TTile.Nr);
-                var right = new PackedView(packedX, null, channels, block, TTile.Nr);
+                Packing.FromColumns(x, channels, block, channels, packedX, TTile.Layout);
+                var right = new PackedView(packedX, null, channels, block, TTile.Layout);
                 var left = new TransposedRows(weights, wideTokens);
                 GemmCore.MultiplyAll<TransposedRows, TOps, TVec, TTile>(ref left, headTokens, right, weighted, _layout.WideChannels, scratch);
 

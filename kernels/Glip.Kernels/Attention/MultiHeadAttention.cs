@@ -51,7 +51,7 @@ public static unsafe class MultiHeadAttention
             nint stride = 3 * _channels;
             float* q = _qkv + (part * _headDim);
             float scale = 1f / MathF.Sqrt(_headDim);
-            var core = new AttentionCore(scratch, _tokens, _headDim, TTile.Nr);
+            var core = new AttentionCore(scratch, _tokens, _headDim, TTile.Layout);
             core.Scores<TOps, TVec, TTile>(q, stride, q + _channels, stride);
             for (int i = 0; i < _tokens; i++)
             {
@@ -78,15 +78,15 @@ internal readonly unsafe struct AttentionCore
     private readonly float* _output;
     private readonly int _tokens;
     private readonly int _headDim;
-    private readonly int _panelWidth;
+    private readonly PanelLayout _layout;
 
-    public AttentionCore(float* scratch, int tokens, int headDim, int panelWidth)
+    public AttentionCore(float* scratch, int tokens, int headDim, PanelLayout layout)
     {
         _tokens = tokens;
         _headDim = headDim;
-        _panelWidth = panelWidth;
-        int rows = GemmCore.PaddedRows(tokens), wide = Wide(tokens, headDim, panelWidth);
-        ScoreStride = PackedMatrix.PaddedColumns(tokens, panelWidth);
+        _layout = layout;
+        int rows = GemmCore.PaddedRows(tokens), wide = Wide(tokens, headDim, layout);
+        ScoreStride = layout.Padded(tokens);
         _panel = scratch;
         _packed = _panel + GemmCore.PanelFloats(Math.Min(tokens, GemmCore.BlockRows));
         _zeros = _packed + ((nint)wide * Math.Max(tokens, headDim));
@@ -100,9 +100,10 @@ internal readonly unsafe struct AttentionCore
 
     public static long ScratchFloats(SimdIsa isa, int tokens, int headDim)
     {
-        int width = GemmTable.PanelWidth(isa), rows = GemmCore.PaddedRows(tokens), wide = Wide(tokens, headDim, width);
+        PanelLayout layout = GemmTable.Layout(isa);
+        int rows = GemmCore.PaddedRows(tokens), wide = Wide(tokens, headDim, layout);
         return GemmCore.PanelFloats(Math.Min(tokens, GemmCore.BlockRows)) + ((long)wide * (Math.Max(tokens, headDim) + 1))
-            + ((long)rows * PackedMatrix.PaddedColumns(tokens, width)) + ((long)rows * PackedMatrix.PaddedColumns(headDim, width));
+            + ((long)rows * layout.Padded(tokens)) + ((long)rows * layout.Padded(headDim));
     }
 
     public float* ScoreRow(int token) => _scores + ((nint)token * ScoreStride);
@@ -114,8 +115,8 @@ internal readonly unsafe struct AttentionCore
         where TVec : unmanaged
         where TTile : struct, IGemmMicroKernel
     {
-        Packing.FromRows(k, kStride, _tokens, _headDim, _packed, _panelWidth);
-        var view = new PackedView(_packed, _zeros, _tokens, _headDim, _panelWidth);
+        Packing.FromRows(k, kStride, _tokens, _headDim, _packed, _layout);
+        var view = new PackedView(_packed, _zeros, _tokens, _headDim, _layout);
         var source = new DenseRows(q, qStride);
         GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, _tokens, view, _scores, ScoreStride, _panel);
     }
@@ -127,8 +128,8 @@ internal readonly unsafe struct AttentionCore
         where TVec : unmanaged
         where TTile : struct, IGemmMicroKernel
     {
-        Packing.FromColumns(v, vStride, _tokens, _headDim, _packed, _panelWidth);
-        var view = new PackedView(_packed, _zeros, _headDim, _tokens, _panelWidth);
+        Packing.FromColumns(v, vStride, _tokens, _headDim, _packed, _layout);
+        var view = new PackedView(_packed, _zeros, _headDim, _tokens, _layout);
         var source = new DenseRows(_scores, ScoreStride);
         nint stride = view.PaddedColumns;
         GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, _tokens, view, _output, stride, _panel);
@@ -136,5 +137,5 @@ internal readonly unsafe struct AttentionCore
             Rows.Copy<TOps, TVec>(_output + (i * stride), y + (i * yStride), _headDim);
     }
 
-    private static int Wide(int tokens, int headDim, int panelWidth) => PackedMatrix.PaddedColumns(Math.Max(tokens, headDim), panelWidth);
+    private static int Wide(int tokens, int headDim, PanelLayout layout) => layout.Padded(Math.Max(tokens, headDim));
 }

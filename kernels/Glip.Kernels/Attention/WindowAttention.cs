@@ -41,7 +41,7 @@ public static unsafe class WindowAttention
         ArgumentNullException.ThrowIfNull(context);
         int side = (2 * window) - 1, tokens = window * window;
         Check.Length(table, (long)side * side * heads, nameof(table));
-        int stride = PackedMatrix.PaddedColumns(tokens, GemmTable.PanelWidth(context.Isa));
+        int stride = GemmTable.Layout(context.Isa).Padded(tokens);
         var bias = new float[heads * tokens * stride];
         Array.Fill(bias, PaddedScore);
         for (int h = 0; h < heads; h++)
@@ -87,7 +87,7 @@ public static unsafe class WindowAttention
         Check.Length(x, (long)shape.Height * shape.Width * shape.Channels, nameof(x));
         Check.Length(gamma, shape.Channels, nameof(gamma));
         Check.Length(beta, shape.Channels, nameof(beta));
-        int stride = PackedMatrix.PaddedColumns(shape.Tokens, GemmTable.PanelWidth(context.Isa));
+        int stride = GemmTable.Layout(context.Isa).Padded(shape.Tokens);
         Check.Length(bias, (long)shape.Heads * shape.Tokens * stride, nameof(bias));
         fixed (float* px = x)
         fixed (float* pg = gamma)
@@ -190,7 +190,7 @@ public static unsafe class WindowAttention
             float scale = 1f / MathF.Sqrt(headDim);
             byte* bands = stackalloc byte[tokens];
             bool masked = _shape.Shift > 0 && FillBands(window, bands);
-            var core = new AttentionCore(scratch, tokens, headDim, TTile.Nr);
+            var core = new AttentionCore(scratch, tokens, headDim, TTile.Layout);
             int wide = core.ScoreStride;
             for (int head = 0; head < _shape.Heads; head++)
             {

@@ -18,7 +18,7 @@ public enum Activation
 /// <summary>Fully connected layers: dense matrix products with packed weights.</summary>
 public static unsafe class Gemm
 {
-    /// <summary><c>y = clamp(activation(clamp(x·Wᵀ + b)))</c>, then <c>+ residual</c>.</summary>
+    /// <summary><c>y = clamp(activation(clamp(x·Wᵀ + b + residual)))</c>.</summary>
     /// <param name="context">Instruction set and workers.</param>
     /// <param name="x">[rows, K], row-major.</param>
     /// <param name="rows">M.</param>
@@ -26,7 +26,7 @@ public static unsafe class Gemm
     /// <param name="y">[rows, N]. Must not overlap <paramref name="x"/>.</param>
     /// <param name="activation">Applied to each element.</param>
     /// <param name="clamp">Elements are kept within ± this before and after the activation.</param>
-    /// <param name="residual">[rows, N] with the stride of y, added last, or empty; may be <paramref name="y"/> itself.</param>
+    /// <param name="residual">[rows, N] with the stride of y, added to the product, or empty; may be <paramref name="y"/> itself.</param>
     /// <param name="xStride">Floats from one row of x to the next; 0 for K.</param>
     /// <param name="yStride">Floats from one row of y to the next; 0 for N.</param>
     public static void Linear(
@@ -44,7 +44,7 @@ public static unsafe class Gemm
     public static int PackFloats(KernelContext context, int columns, int depth)
     {
         ArgumentNullException.ThrowIfNull(context);
-        return checked(PackedMatrix.PaddedColumns(columns, GemmTable.PanelWidth(context.Isa)) * (depth + 1));
+        return checked(GemmTable.Layout(context.Isa).Padded(columns) * (depth + 1));
     }
 
     /// <summary><c>y = clamp(x·Wᵀ + b)</c> with a right side that is known only at run time; it is packed into the caller's memory first.</summary>
@@ -68,15 +68,16 @@ public static unsafe class Gemm
         fixed (float* pb = bias)
         fixed (float* pp = pack)
         {
-            int width = GemmTable.PanelWidth(context.Isa), padded = PackedMatrix.PaddedColumns(columns, width);
+            PanelLayout layout = GemmTable.Layout(context.Isa);
+            int padded = layout.Padded(columns);
             if (!context.IsPlanning)
             {
                 new ReadOnlySpan<float>(pb, columns).CopyTo(new Span<float>(pp, columns));
                 new Span<float>(pp + columns, padded - columns).Clear();
-                Packing.FromRows(pw, depth, columns, depth, pp + padded, width);
+                Packing.FromRows(pw, depth, columns, depth, pp + padded, layout);
             }
 
-            Linear(context, x, rows, new PackedView(pp + padded, pp, columns, depth, width), y, Activation.None, clamp, default, 0, 0);
+            Linear(context, x, rows, new PackedView(pp + padded, pp, columns, depth, layout), y, Activation.None, clamp, default, 0, 0);
         }
     }
 
@@ -104,9 +105,9 @@ public static unsafe class Gemm
         }
     }
 
-    private struct LinearJob : IKernelJob
+    private readonly struct LinearJob : IKernelJob
     {
-        // A part should be worth a worker's wake-up even in a small model.
+        // A part should be worth a worker's wake-up even in a small model. A multiple of every panel's width.
         private const int ColumnChunk = 256;
 
         private readonly PackedView _weight;
@@ -138,16 +139,16 @@ public static unsafe class Gemm
 
             // Few rows cannot feed all workers: cut the columns too.
             bool fewRows = blocks < 2 * workers && workers > 1;
-            int chunk = fewRows ? ColumnChunk : weight.PaddedColumns;
-            _columnChunk = Math.Min(weight.PaddedColumns, PackedMatrix.PaddedColumns(chunk, weight.PanelWidth));
-            int chunks = (weight.PaddedColumns + _columnChunk - 1) / _columnChunk;
-            Parts = blocks * chunks;
-            ScratchFloats = GemmCore.PanelFloats(_blockRows) + ((long)GemmCore.PaddedRows(_blockRows) * _columnChunk);
+            _columnChunk = fewRows ? Math.Min(weight.PaddedColumns, ColumnChunk) : weight.PaddedColumns;
+            Parts = blocks * Chunks;
+            ScratchFloats = GemmCore.PanelFloats(_blockRows);
         }
 
         public int Parts { get; }
 
         public long ScratchFloats { get; }
+
+        private int Chunks => (_weight.PaddedColumns + _columnChunk - 1) / _columnChunk;
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run<TOps, TVec, TTile>(int part, float* scratch)
@@ -155,22 +156,27 @@ public static unsafe class Gemm
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
         {
-            int chunks = (_weight.PaddedColumns + _columnChunk - 1) / _columnChunk;
+            int chunks = Chunks;
             int row0 = part / chunks * _blockRows, rows = Math.Min(_blockRows, _rows - row0);
             int column0 = part % chunks * _columnChunk, columns = Math.Min(_columnChunk, _weight.PaddedColumns - column0);
-            float* c = scratch + GemmCore.PanelFloats(_blockRows);
-            var source = new DenseRows(_x, _xStride);
-            GemmCore.Multiply<DenseRows, TOps, TVec, TTile>(ref source, row0, rows, _weight, c, columns, scratch, column0, columns);
             int wanted = Math.Min(columns, _weight.Columns - column0);
-            for (int i = 0; i < rows; i++)
+            float* y = _y + (row0 * _yStride) + column0;
+            PackedView weight = _weight;
+            if (_residual is not null)
             {
-                nint to = ((row0 + i) * _yStride) + column0;
-                float* row = c + ((nint)i * columns);
-                Rows.Activate<TOps, TVec>(row, wanted, _activation, _clamp);
-                if (_residual is null)
-                    Rows.Copy<TOps, TVec>(row, _y + to, wanted);
-                else
-                    Rows.Add<TOps, TVec>(row, _residual + to, _y + to, wanted);
+                // Products add to what y holds: residual and bias go there first.
+                float* residual = _residual + (row0 * _yStride) + column0;
+                for (int i = 0; i < rows; i++)
+                    Rows.Add<TOps, TVec>(residual + (i * _yStride), weight.Bias + column0, y + (i * _yStride), wanted);
+                weight = weight.WithoutBias;
+            }
+
+            var source = new DenseRows(_x, _xStride);
+            GemmCore.Multiply<DenseRows, TOps, TVec, TTile>(ref source, row0, rows, weight, y, _yStride, scratch, column0, columns, rows, wanted);
+            if (_activation != Activation.None || !float.IsPositiveInfinity(_clamp))
+            {
+                for (int i = 0; i < rows; i++)
+                    Rows.Activate<TOps, TVec>(y + (i * _yStride), wanted, _activation, _clamp);
             }
         }
     }

@@ -16,8 +16,8 @@ internal unsafe interface IRowSource
 /// block while it is in the cache.
 /// </summary>
 /// <remarks>
-/// Sizes: an A block of 96 rows × 256 is 104 KB and stays in a 256 KB or larger second-level cache beside one B panel (32 KB at 32 columns), which
-/// stays in the first. 96 is a multiple of all tiles' rows (6, 8, 12).
+/// Sizes: an A block of 96 rows × 256 is 104 KB and stays in a 256 KB or larger second-level cache beside the B panels in use (16 KB to 64 KB). 96 is a
+/// multiple of all tiles' rows (6, 8, 12).
 /// </remarks>
 internal static unsafe class GemmCore
 {
@@ -30,11 +30,17 @@ internal static unsafe class GemmCore
     /// <summary>Floats from one row of an A panel to the next: an odd number of cache lines, so that rows fall into different cache sets.</summary>
     public const int RowStride = MaxDepth + 16;
 
+    /// <summary>Elements of the largest tile: 24 vectors of 512 bits.</summary>
+    private const int MaxTile = 384;
+
     /// <summary>Floats of the A block that <see cref="Multiply"/> needs for up to <paramref name="rows"/> rows.</summary>
     public static int PanelFloats(int rows) => PaddedRows(rows) * RowStride;
 
+    /// <summary>Every tile's height divides this.</summary>
+    public const int RowGranule = 24;
+
     /// <summary>Rows that <see cref="Multiply"/> may write for <paramref name="rows"/>: filled up to every tile's height.</summary>
-    public static int PaddedRows(int rows) => (rows + 23) / 24 * 24;
+    public static int PaddedRows(int rows) => (rows + RowGranule - 1) / RowGranule * RowGranule;
 
     /// <summary>Products of any number of rows: cut into even blocks, so that no block is a sliver that reads all of B for a few rows.</summary>
     public static void MultiplyAll<TSource, TOps, TVec, TTile>(ref TSource source, int rows, in PackedView b, float* c, nint ldc, float* panel)
@@ -58,35 +64,76 @@ internal static unsafe class GemmCore
     /// <param name="ldc">At least <see cref="PackedView.PaddedColumns"/>.</param>
     /// <param name="panel">Scratch of <see cref="PanelFloats"/>.</param>
     /// <param name="firstColumn">First column to compute, a multiple of the panel width; C starts there.</param>
-    /// <param name="columns">Columns to compute, a multiple of the panel width, or −1 for all.</param>
+    /// <param name="columns">Columns to compute, a multiple of the panel width unless they are the last, or −1 for all.</param>
+    /// <param name="cRows">Rows of C that may be written, if it has no room for the padding.</param>
+    /// <param name="cColumns">Columns of C that may be written.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply<TSource, TOps, TVec, TTile>(
-        ref TSource source, int row0, int rows, in PackedView b, float* c, nint ldc, float* panel, int firstColumn = 0, int columns = -1)
+        ref TSource source, int row0, int rows, in PackedView b, float* c, nint ldc, float* panel, int firstColumn = 0, int columns = -1,
+        int cRows = int.MaxValue, int cColumns = int.MaxValue)
         where TSource : struct, IRowSource
         where TOps : struct, ISimd<TVec>
         where TVec : unmanaged
         where TTile : struct, IGemmMicroKernel
     {
-        int mr = TTile.Mr, nr = TTile.Nr;
+        PanelLayout layout = TTile.Layout;
         int endColumn = columns < 0 ? b.PaddedColumns : firstColumn + columns;
-        int tileRows = (rows + mr - 1) / mr * mr;
+        int lastWidth = (endColumn - firstColumn) % layout.Width;
+        int filledRows = Math.Max(TileRows<TTile>(rows, layout.Width), lastWidth == 0 ? 0 : TileRows<TTile>(rows, lastWidth));
         int passes = (b.Depth + MaxDepth - 1) / MaxDepth;
         int passDepth = (((b.Depth + passes - 1) / passes) + 7) / 8 * 8;
         for (int k0 = 0; k0 < b.Depth; k0 += passDepth)
         {
             int depth = Math.Min(passDepth, b.Depth - k0);
             source.Fill<TOps, TVec>(row0, rows, k0, depth, panel);
-            for (int i = rows; i < tileRows; i++)
+            for (int i = rows; i < filledRows; i++)
                 new Span<float>(panel + (i * RowStride), depth).Clear();
-            for (int j = firstColumn; j < endColumn; j += nr)
+            for (int j = firstColumn; j < endColumn; j += layout.Width)
             {
-                float* bPanel = b.Panels + ((nint)j * b.Depth) + ((nint)k0 * nr);
+                int width = Math.Min(layout.Width, endColumn - j), height = TTile.Rows(width);
+                float* bPanel = b.Panels + ((nint)j * b.Depth) + ((nint)k0 * width);
                 float* bias = k0 == 0 && b.Bias is not null ? b.Bias + j : null;
                 float* cPanel = c + (j - firstColumn);
-                for (int i = 0; i < tileRows; i += mr)
-                    TTile.Run(depth, panel + (i * RowStride), bPanel, cPanel + (i * ldc), ldc, bias);
+                var tile = TTile.Tile(width);
+
+                // While this panel is used, the one after it is fetched: of this pass, else the first of the next.
+                float* next = j + layout.Width < endColumn
+                    ? bPanel + ((nint)width * b.Depth)
+                    : b.Panels + ((nint)firstColumn * b.Depth) + ((nint)(k0 + depth < b.Depth ? k0 + depth : 0) * layout.Width);
+                nint fetched = GemmPrefetch.Floats(height * width / TOps.Width, TOps.Width, depth);
+                for (int i = 0; i < rows; i += height, next += fetched)
+                {
+                    if (i + height <= cRows && j - firstColumn + width <= cColumns)
+                        tile(depth, panel + (i * RowStride), bPanel, cPanel + (i * ldc), ldc, bias, next);
+                    else
+                        Edge(tile, depth, panel + (i * RowStride), bPanel, cPanel + (i * ldc), ldc, bias, width, Math.Min(height, cRows - i), Math.Min(width, cColumns - (j - firstColumn)));
+                }
             }
         }
+    }
+
+    private static int TileRows<TTile>(int rows, int width)
+        where TTile : struct, IGemmMicroKernel
+    {
+        int height = TTile.Rows(width);
+        return (rows + height - 1) / height * height;
+    }
+
+    /// <summary>A tile that reaches over C's border: computed aside, the inner part copied.</summary>
+    private static void Edge(
+        delegate*<int, float*, float*, float*, nint, float*, float*, void> tile, int depth, float* a, float* b, float* c, nint ldc, float* bias, int width,
+        int rows, int columns)
+    {
+        float* aside = stackalloc float[MaxTile];
+        if (bias is null)
+        {
+            for (int i = 0; i < rows; i++)
+                new ReadOnlySpan<float>(c + (i * ldc), columns).CopyTo(new Span<float>(aside + (i * width), columns));
+        }
+
+        tile(depth, a, b, aside, width, bias, b);
+        for (int i = 0; i < rows; i++)
+            new ReadOnlySpan<float>(aside + (i * width), columns).CopyTo(new Span<float>(c + (i * ldc), columns));
     }
 }
 

@@ -11,12 +11,14 @@ namespace Glip.Kernels;
 /// </summary>
 internal readonly unsafe struct F32Neon_8x8 : IGemmMicroKernel
 {
-    public static int Mr => 8;
+    public static PanelLayout Layout => new(8, 8);
 
-    public static int Nr => 8;
+    public static int Rows(int columns) => 8;
+
+    public static delegate*<int, float*, float*, float*, nint, float*, float*, void> Tile(int columns) => &Tile8x8;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Run(int depth, float* a, float* b, float* c, nint ldc, float* bias)
+    public static void Tile8x8(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next)
     {
         const int S = GemmCore.RowStride;
         Vec c00 = Vec.Zero, c01 = Vec.Zero, c10 = Vec.Zero, c11 = Vec.Zero, c20 = Vec.Zero, c21 = Vec.Zero, c30 = Vec.Zero, c31 = Vec.Zero;

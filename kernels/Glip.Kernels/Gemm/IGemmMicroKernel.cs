@@ -1,26 +1,24 @@
 namespace Glip.Kernels;
 
-/// <summary>A register tile: the innermost product of a GEMM. Rows of A are broadcast, columns of B are vectors.</summary>
+/// <summary>The register tiles of an instruction set: the innermost product of a GEMM. Rows of A are broadcast, columns of B are vectors.</summary>
 /// <remarks>
 /// <code>
-/// A panel: Mr rows, GemmCore.RowStride floats apart   B panel: for each k, Nr floats   C: Mr × Nr, rows ldc apart
+/// A panel: rows GemmCore.RowStride floats apart   B panel: for each k, its columns side by side   C: rows ldc apart
 /// </code>
-/// A's constant row stride makes all row addresses constant offsets of one register, so A needs no transposition.
+/// A's constant row stride makes all row addresses constant offsets of one register, so A needs no transposition and suits tiles of any height.
 /// </remarks>
 internal unsafe interface IGemmMicroKernel
 {
-    /// <summary>Rows of the tile.</summary>
-    static abstract int Mr { get; }
+    /// <summary>How right sides are cut into panels.</summary>
+    static abstract PanelLayout Layout { get; }
 
-    /// <summary>Columns of the tile, which is the width of a packed B panel.</summary>
-    static abstract int Nr { get; }
+    /// <summary>Rows of the tile for panels of this many columns; divides <see cref="GemmCore.RowGranule"/>.</summary>
+    static abstract int Rows(int columns);
 
-    /// <summary><c>C = (bias or C) + A·B</c> over <paramref name="depth"/> values of k. The product is summed on its own and then added.</summary>
-    /// <param name="depth">Values of k, 1 or more.</param>
-    /// <param name="a">First row of the A panel at the first k.</param>
-    /// <param name="b">B panel at the first k.</param>
-    /// <param name="c">Top left of C.</param>
-    /// <param name="ldc">Floats from one row of C to the next.</param>
-    /// <param name="bias">Nr values that start each row, or null to add to what C holds.</param>
-    static abstract void Run(int depth, float* a, float* b, float* c, nint ldc, float* bias);
+    /// <summary>
+    /// The tile for panels of this many columns: <c>(depth, a, b, c, ldc, bias, next)</c> computes <c>C = (bias or C) + A·B</c> over depth ≥ 1 values of k; the product
+    /// is summed on its own and then added. bias is null to add to what C holds. From <c>next</c> on memory is fetched into the second-level cache
+    /// (<see cref="GemmPrefetch"/>); it need not be readable.
+    /// </summary>
+    static abstract delegate*<int, float*, float*, float*, nint, float*, float*, void> Tile(int columns);
 }

@@ -4,14 +4,16 @@ namespace Glip.Kernels;
 /// The right side of a GEMM, packed once: an N×K weight matrix and its bias, cut into panels as wide as the instruction set's tile.
 /// </summary>
 /// <remarks>
-/// Panel p holds columns p·Nr … p·Nr + Nr − 1 of the product: for each k, Nr floats. The last panel and the bias are filled up with
-/// zeros. The memory is pinned, so that addresses hold.
+/// A panel holds neighbouring columns of the product: for each k, as many floats. The last panel is narrower; it and the bias are filled up with zeros
+/// to whole vectors. The memory is pinned, so that addresses hold.
 /// </remarks>
 public sealed unsafe class PackedMatrix
 {
-    // Panels and bias keep the pinned arrays alive for as long as somebody holds this object.
-    private readonly float[] _panels;
-    private readonly float[] _bias;
+    // Vectors that straddle cache lines cost two accesses each, so panels start on a line.
+    private const int LineFloats = 16;
+
+    // Panels, then the bias; alive for as long as somebody holds this object.
+    private readonly float[] _memory;
 
     private PackedMatrix(KernelContext context, int columns, int depth, ReadOnlySpan<float> bias)
     {
@@ -21,10 +23,11 @@ public sealed unsafe class PackedMatrix
             throw new ArgumentException($"bias has {bias.Length} values for {columns} columns", nameof(bias));
         Columns = columns;
         Depth = depth;
-        PanelWidth = GemmTable.PanelWidth(context.Isa);
-        _bias = GC.AllocateArray<float>(PaddedColumns(columns, PanelWidth), pinned: true);
-        _panels = GC.AllocateArray<float>(checked(PaddedColumns(columns, PanelWidth) * depth), pinned: true);
-        bias.CopyTo(_bias);
+        Layout = GemmTable.Layout(context.Isa);
+        int padded = Layout.Padded(columns);
+        Bytes = (long)padded * (depth + 1) * sizeof(float);
+        _memory = GC.AllocateArray<float>(checked((padded * (depth + 1)) + LineFloats), pinned: true);
+        bias.CopyTo(new Span<float>(View.Bias, padded));
     }
 
     /// <summary>N: columns of the product.</summary>
@@ -33,11 +36,11 @@ public sealed unsafe class PackedMatrix
     /// <summary>K: columns of the left side.</summary>
     public int Depth { get; }
 
-    /// <summary>Columns of a panel.</summary>
-    public int PanelWidth { get; }
+    /// <summary>How it is cut into panels.</summary>
+    public PanelLayout Layout { get; }
 
-    /// <summary>Bytes held.</summary>
-    public long Bytes => (long)(_panels.Length + _bias.Length) * sizeof(float);
+    /// <summary>Bytes of panels and bias.</summary>
+    public long Bytes { get; }
 
     /// <summary>The addresses. They hold for as long as this object lives: who uses them ends with <see cref="GC.KeepAlive"/>.</summary>
     internal PackedView View
@@ -45,9 +48,11 @@ public sealed unsafe class PackedMatrix
         get
         {
             // Pinned arrays do not move: the pointers outlive the statement.
-            fixed (float* panels = _panels)
-            fixed (float* bias = _bias)
-                return new PackedView(panels, bias, Columns, Depth, PanelWidth);
+            fixed (float* memory = _memory)
+            {
+                float* panels = (float*)(((nuint)memory + (LineFloats * sizeof(float)) - 1) & ~(nuint)((LineFloats * sizeof(float)) - 1));
+                return new PackedView(panels, panels + ((nint)Layout.Padded(Columns) * Depth), Columns, Depth, Layout);
+            }
         }
     }
 
@@ -63,8 +68,7 @@ public sealed unsafe class PackedMatrix
         Check.Length(weight, (long)columns * depth, nameof(weight));
         var matrix = new PackedMatrix(context, columns, depth, bias);
         fixed (float* source = weight)
-        fixed (float* target = matrix._panels)
-            Packing.FromRows(source, depth, columns, depth, target, matrix.PanelWidth);
+            Packing.FromRows(source, depth, columns, depth, matrix.View.Panels, matrix.Layout);
         return matrix;
     }
 
@@ -80,16 +84,13 @@ public sealed unsafe class PackedMatrix
         Check.Length(weight, (long)columns * depth, nameof(weight));
         var matrix = new PackedMatrix(context, columns, depth, bias);
         fixed (float* source = weight)
-        fixed (float* target = matrix._panels)
-            Packing.FromColumns(source, columns, depth, columns, target, matrix.PanelWidth);
+            Packing.FromColumns(source, columns, depth, columns, matrix.View.Panels, matrix.Layout);
         return matrix;
     }
-
-    internal static int PaddedColumns(int columns, int panelWidth) => (columns + panelWidth - 1) / panelWidth * panelWidth;
 }
 
 /// <summary>Addresses of a packed right side; <see cref="PackedMatrix"/> or scratch memory owns it.</summary>
-internal readonly unsafe struct PackedView(float* panels, float* bias, int columns, int depth, int panelWidth)
+internal readonly unsafe struct PackedView(float* panels, float* bias, int columns, int depth, PanelLayout layout)
 {
     public readonly float* Panels = panels;
 
@@ -99,20 +100,24 @@ internal readonly unsafe struct PackedView(float* panels, float* bias, int colum
 
     public readonly int Depth = depth;
 
-    public int PaddedColumns => PackedMatrix.PaddedColumns(Columns, panelWidth);
+    public readonly PanelLayout Layout = layout;
 
-    public int PanelWidth => panelWidth;
+    /// <summary>The same panels, to add to what C holds.</summary>
+    public PackedView WithoutBias => new(Panels, null, Columns, Depth, Layout);
+
+    public int PaddedColumns => Layout.Padded(Columns);
 }
 
 /// <summary>The loops that fill panels.</summary>
 internal static unsafe class Packing
 {
     /// <summary>From [N, K] with rows <paramref name="stride"/> apart.</summary>
-    public static void FromRows(float* source, nint stride, int columns, int depth, float* target, int panelWidth)
+    public static void FromRows(float* source, nint stride, int columns, int depth, float* target, PanelLayout layout)
     {
-        for (int first = 0; first < columns; first += panelWidth)
+        int padded = layout.Padded(columns);
+        for (int first = 0; first < columns; first += layout.Width)
         {
-            int wide = Math.Min(panelWidth, columns - first);
+            int panelWidth = Math.Min(layout.Width, padded - first), wide = Math.Min(panelWidth, columns - first);
             for (int j = 0; j < wide; j++)
             {
                 float* row = source + ((first + j) * stride);
@@ -132,11 +137,12 @@ internal static unsafe class Packing
     }
 
     /// <summary>From [K, N] with rows <paramref name="stride"/> apart.</summary>
-    public static void FromColumns(float* source, nint stride, int depth, int columns, float* target, int panelWidth)
+    public static void FromColumns(float* source, nint stride, int depth, int columns, float* target, PanelLayout layout)
     {
-        for (int first = 0; first < columns; first += panelWidth)
+        int padded = layout.Padded(columns);
+        for (int first = 0; first < columns; first += layout.Width)
         {
-            int wide = Math.Min(panelWidth, columns - first);
+            int panelWidth = Math.Min(layout.Width, padded - first), wide = Math.Min(panelWidth, columns - first);
             for (int k = 0; k < depth; k++)
             {
                 new ReadOnlySpan<float>(source + (k * stride) + first, wide).CopyTo(new Span<float>(target, wide));

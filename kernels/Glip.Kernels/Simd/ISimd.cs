@@ -45,6 +45,12 @@ internal unsafe interface ISimd<TVec>
     /// <summary>Sum of all lanes.</summary>
     static abstract float Sum(TVec a);
 
+    /// <summary>Fetches a cache line into the first-level cache; any address will do. Nothing where .NET offers no such instruction.</summary>
+    static abstract void PrefetchNear(float* address);
+
+    /// <summary>Fetches a cache line into the second-level cache.</summary>
+    static abstract void PrefetchFar(float* address);
+
     /// <summary>Largest lane.</summary>
     static abstract float MaxAcross(TVec a);
 }

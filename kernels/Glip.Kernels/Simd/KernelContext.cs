@@ -95,11 +95,11 @@ public sealed unsafe class KernelContext : IDisposable
     private static delegate*<void*, int, int, void> Entry<TJob>(SimdIsa isa)
         where TJob : unmanaged, IKernelJob => isa switch
         {
-            SimdIsa.Scalar => &Call<TJob>.Invoke<SimdScalar, float, Portable6x2<SimdScalar, float>>,
-            SimdIsa.Vector => &Call<TJob>.Invoke<SimdVector, Vector<float>, Portable6x2<SimdVector, Vector<float>>>,
-            SimdIsa.V128 => &Call<TJob>.Invoke<Simd128, Vector128<float>, Portable6x2<Simd128, Vector128<float>>>,
-            SimdIsa.Avx2 => &Call<TJob>.Invoke<Simd256, Vector256<float>, Portable6x2<Simd256, Vector256<float>>>,
-            SimdIsa.Avx512 => &Call<TJob>.Invoke<Simd512, Vector512<float>, F32Avx512_12x32>,
+            SimdIsa.Scalar => &Call<TJob>.Invoke<SimdScalar, float, NarrowTiles<SimdScalar, float>>,
+            SimdIsa.Vector => &Call<TJob>.Invoke<SimdVector, Vector<float>, NarrowTiles<SimdVector, Vector<float>>>,
+            SimdIsa.V128 => &Call<TJob>.Invoke<Simd128, Vector128<float>, NarrowTiles<Simd128, Vector128<float>>>,
+            SimdIsa.Avx2 => &Call<TJob>.Invoke<Simd256, Vector256<float>, NarrowTiles<Simd256, Vector256<float>>>,
+            SimdIsa.Avx512 => &Call<TJob>.Invoke<Simd512, Vector512<float>, WideTiles<Simd512, Vector512<float>>>,
             SimdIsa.Neon => &Call<TJob>.Invoke<Simd128, Vector128<float>, F32Neon_8x8>,
             _ => throw new ArgumentOutOfRangeException(nameof(isa), isa, "is not an instruction set"),
         };

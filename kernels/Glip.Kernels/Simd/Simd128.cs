@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Vec = System.Runtime.Intrinsics.Vector128<float>;
 
 namespace Glip.Kernels;
@@ -59,5 +60,19 @@ internal readonly unsafe struct Simd128 : ISimd<Vec>
     {
         Vec b = Vector128.MaxNative(a, Vector128.Shuffle(a, Vector128.Create(2, 3, 0, 1)));
         return Vector128.MaxNative(b, Vector128.Shuffle(b, Vector128.Create(1, 0, 3, 2))).ToScalar();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PrefetchNear(float* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch0(address);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PrefetchFar(float* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch1(address);
     }
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Vec = System.Runtime.Intrinsics.Vector512<float>;
 
 namespace Glip.Kernels;
@@ -56,4 +57,18 @@ internal readonly unsafe struct Simd512 : ISimd<Vec>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float MaxAcross(Vec a) => Simd256.MaxAcross(Vector256.MaxNative(a.GetLower(), a.GetUpper()));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PrefetchNear(float* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch0(address);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PrefetchFar(float* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch1(address);
+    }
 }

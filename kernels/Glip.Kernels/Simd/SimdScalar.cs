@@ -54,4 +54,14 @@ internal readonly unsafe struct SimdScalar : ISimd<float>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float MaxAcross(float a) => a;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PrefetchNear(float* address)
+    {
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PrefetchFar(float* address)
+    {
+    }
 }

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using Vec = System.Numerics.Vector<float>;
 
 namespace Glip.Kernels;
@@ -61,5 +62,19 @@ internal readonly unsafe struct SimdVector : ISimd<Vec>
         for (int i = 1; i < Vec.Count; i++)
             best = MathF.Max(best, a[i]);
         return best;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PrefetchNear(float* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch0(address);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PrefetchFar(float* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch1(address);
     }
 }

@@ -92,7 +92,7 @@ public class WindowAttentionTests
         {
             float[] bias = WindowAttention.ExpandBias(TestContexts.Get(isa), table, 7, 3);
             int stride = bias.Length / (3 * 49);
-            Assert.Equal(0, stride % GemmTable.PanelWidth(isa));
+            Assert.Equal(0, stride % GemmTable.Layout(isa).Granule);
             for (int i = 0; i < bias.Length; i++)
             {
                 int head = i / stride / 49, query = i / stride % 49, key = i % stride;

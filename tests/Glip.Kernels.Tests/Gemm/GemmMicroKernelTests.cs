@@ -7,47 +7,65 @@ namespace Glip.Kernels.Tests;
 public unsafe class GemmMicroKernelTests
 {
     [Fact]
-    public void Portable6x2OfScalarsAgrees() => CheckTile<Portable6x2<SimdScalar, float>>();
+    public void NarrowTilesOfScalarsAgree() => CheckTile<NarrowTiles<SimdScalar, float>>();
 
     [Fact]
-    public void Portable6x2OfVectorsAgrees() => CheckTile<Portable6x2<SimdVector, Vector<float>>>();
+    public void NarrowTilesOfVectorsAgree() => CheckTile<NarrowTiles<SimdVector, Vector<float>>>();
 
     [Fact]
-    public void Portable6x2Of128BitsAgrees() => CheckTile<Portable6x2<Simd128, Vector128<float>>>();
+    public void NarrowTilesOf128BitsAgree() => CheckTile<NarrowTiles<Simd128, Vector128<float>>>();
 
     [Fact]
-    public void Portable6x2Of256BitsAgrees() => CheckTile<Portable6x2<Simd256, Vector256<float>>>();
+    public void NarrowTilesOf256BitsAgree() => CheckTile<NarrowTiles<Simd256, Vector256<float>>>();
 
     [Fact]
-    public void Portable6x2Of512BitsAgrees() => CheckTile<Portable6x2<Simd512, Vector512<float>>>();
+    public void NarrowTilesOf512BitsAgree() => CheckTile<NarrowTiles<Simd512, Vector512<float>>>();
 
     [Fact]
-    public void F32Avx512_12x32Agrees() => CheckTile<F32Avx512_12x32>();
+    public void WideTilesOfScalarsAgree() => CheckTile<WideTiles<SimdScalar, float>>();
+
+    [Fact]
+    public void WideTilesOf512BitsAgree() => CheckTile<WideTiles<Simd512, Vector512<float>>>();
 
     [Theory]
     [EachIsa]
     public void TheTileOfEachInstructionSetAgreesAndHasTheTablesWidth(SimdIsa isa)
     {
-        int width = 0;
-        var job = new TileJob(&width);
+        PanelLayout layout = default;
+        var job = new TileJob(&layout);
         TestContexts.Get(isa).Run(ref job, 1);
-        Assert.Equal(GemmTable.PanelWidth(isa), width);
+        Assert.Equal(GemmTable.Layout(isa), layout);
     }
 
     [Fact]
     public void EveryTilesHeightDividesTheBlocks()
     {
-        foreach (int height in (int[])[Portable6x2<SimdScalar, float>.Mr, F32Avx512_12x32.Mr, F32Neon_8x8.Mr])
+        Check<NarrowTiles<SimdScalar, float>>();
+        Check<WideTiles<SimdScalar, float>>();
+        Check<F32Neon_8x8>();
+
+        static void Check<TTile>()
+            where TTile : struct, IGemmMicroKernel
         {
-            Assert.Equal(0, GemmCore.BlockRows % height);
-            Assert.Equal(0, GemmCore.PaddedRows(1) % height);
+            for (int width = TTile.Layout.Granule; width <= TTile.Layout.Width; width += TTile.Layout.Granule)
+            {
+                Assert.Equal(0, GemmCore.BlockRows % TTile.Rows(width));
+                Assert.Equal(0, GemmCore.PaddedRows(1) % TTile.Rows(width));
+            }
         }
     }
 
     private static void CheckTile<TTile>()
         where TTile : struct, IGemmMicroKernel
     {
-        int mr = TTile.Mr, nr = TTile.Nr, ldc = nr + 3;
+        for (int width = TTile.Layout.Granule; width <= TTile.Layout.Width; width += TTile.Layout.Granule)
+            CheckTile<TTile>(width);
+    }
+
+    private static void CheckTile<TTile>(int nr)
+        where TTile : struct, IGemmMicroKernel
+    {
+        int mr = TTile.Rows(nr), ldc = nr + 3;
         foreach (int depth in (int[])[1, 2, 3, 4, 5, 8, 31, 256])
         {
             // Rows end with the buffer: beyond the last k of the last row lies the fence.
@@ -57,7 +75,7 @@ public unsafe class GemmMicroKernelTests
             {
                 Canary ca = Canary.Of(a), cb = Canary.Of(b), cc = Canary.Of(before), cbias = Canary.Of(bias);
                 fixed (float* pa = ca.Span, pb = cb.Span, pc = cc.Span, pbias = cbias.Span)
-                    TTile.Run(depth, pa, pb, pc, ldc, withBias ? pbias : null);
+                    TTile.Tile(nr)(depth, pa, pb, pc, ldc, withBias ? pbias : null, pb);
                 ca.VerifyUntouched();
                 cb.VerifyUntouched();
                 cc.Verify();
@@ -78,14 +96,14 @@ public unsafe class GemmMicroKernelTests
                     }
                 }
 
-                Close.Within(expected, cc.Span, allowed, $"{typeof(TTile).Name}, depth {depth}, bias {withBias}");
+                Close.Within(expected, cc.Span, allowed, $"{typeof(TTile).Name} {mr}×{nr}, depth {depth}, bias {withBias}");
             }
         }
     }
 
-    private readonly struct TileJob(int* width) : IKernelJob
+    private readonly struct TileJob(PanelLayout* layout) : IKernelJob
     {
-        private readonly int* _width = width;
+        private readonly PanelLayout* _layout = layout;
 
         public void Run<TOps, TVec, TTile>(int part, float* scratch)
             where TOps : struct, ISimd<TVec>
@@ -93,7 +111,7 @@ public unsafe class GemmMicroKernelTests
             where TTile : struct, IGemmMicroKernel
         {
             CheckTile<TTile>();
-            *_width = TTile.Nr;
+            *_layout = TTile.Layout;
         }
     }
 }

@@ -7,8 +7,9 @@ public unsafe class PackedMatrixTests
     public void PanelsHoldColumnsSideBySideAndZerosBeyond(SimdIsa isa)
     {
         KernelContext context = TestContexts.Get(isa);
-        int width = GemmTable.PanelWidth(isa);
-        foreach (int columns in (int[])[1, width - 1, width, width + 1, (2 * width) + 1])
+        PanelLayout layout = GemmTable.Layout(isa);
+        int width = layout.Width;
+        foreach (int columns in (int[])[1, layout.Granule + 1, width - 1, width, width + 1, (2 * width) + 1])
         {
             foreach (int depth in (int[])[1, 3, 20])
             {
@@ -19,7 +20,7 @@ public unsafe class PackedMatrixTests
                 PackedMatrix[] matrices =
                     [PackedMatrix.FromRows(context, weight, columns, depth, start), PackedMatrix.FromColumns(context, transposed, depth, columns, start)];
                 foreach (PackedMatrix matrix in matrices)
-                    CheckPanels(matrix, rows, bias, columns, depth, width);
+                    CheckPanels(matrix, rows, bias, columns, depth, layout);
             }
         }
     }
@@ -45,17 +46,19 @@ public unsafe class PackedMatrixTests
         Refusal.Names("bias", "bias has 3 values for 2 columns", () => PackedMatrix.FromRows(context, new float[6], 2, 3, new float[3]));
     }
 
-    private static void CheckPanels(PackedMatrix matrix, float[] rows, float[] bias, int columns, int depth, int width)
+    private static void CheckPanels(PackedMatrix matrix, float[] rows, float[] bias, int columns, int depth, PanelLayout layout)
     {
         PackedView view = matrix.View;
-        Assert.Equal((columns, depth, width), (matrix.Columns, matrix.Depth, matrix.PanelWidth));
-        Assert.Equal((columns + width - 1) / width * width, view.PaddedColumns);
+        Assert.Equal((columns, depth, layout), (matrix.Columns, matrix.Depth, matrix.Layout));
+        Assert.Equal((columns + layout.Granule - 1) / layout.Granule * layout.Granule, view.PaddedColumns);
+        Assert.Equal(0u, (nuint)view.Panels % 64);
         Assert.Equal(4L * view.PaddedColumns * (depth + 1), matrix.Bytes);
         for (int j = 0; j < view.PaddedColumns; j++)
         {
             Assert.Equal(j < columns ? bias[j] : 0, view.Bias[j]);
+            int first = j / layout.Width * layout.Width, width = Math.Min(layout.Width, view.PaddedColumns - first);
             for (int k = 0; k < depth; k++)
-                Assert.Equal(j < columns ? rows[(j * depth) + k] : 0, view.Panels[(((j / width * depth) + k) * width) + (j % width)]);
+                Assert.Equal(j < columns ? rows[(j * depth) + k] : 0, view.Panels[(first * depth) + (k * width) + (j - first)]);
         }
     }
 }

@@ -26,12 +26,14 @@ public unsafe class KernelContextTests
     public void AJobGetsTheTypesOfItsContextsInstructionSet(SimdIsa isa)
     {
         using var context = new KernelContext(isa);
-        int width = 0, panelWidth = 0;
-        var job = new TypesJob(&width, &panelWidth);
+        int width = 0;
+        PanelLayout layout = default;
+        var job = new TypesJob(&width, &layout);
         context.Run(ref job, 1);
         Assert.Equal(isa, context.Isa);
-        Assert.Equal(GemmTable.PanelWidth(isa), panelWidth);
-        Assert.Equal(0, panelWidth % width);
+        Assert.Equal(GemmTable.Layout(isa), layout);
+        Assert.Equal(0, layout.Granule % width);
+        Assert.Equal(0, layout.Width % layout.Granule);
     }
 
     [Fact]
@@ -107,10 +109,10 @@ public unsafe class KernelContextTests
         Assert.Equal(5, ran);
     }
 
-    private readonly struct TypesJob(int* width, int* panelWidth) : IKernelJob
+    private readonly struct TypesJob(int* width, PanelLayout* layout) : IKernelJob
     {
         private readonly int* _width = width;
-        private readonly int* _panelWidth = panelWidth;
+        private readonly PanelLayout* _layout = layout;
 
         public void Run<TOps, TVec, TTile>(int part, float* scratch)
             where TOps : struct, ISimd<TVec>
@@ -119,7 +121,7 @@ public unsafe class KernelContextTests
         {
             Assert.Equal(sizeof(TVec), TOps.Width * sizeof(float));
             *_width = TOps.Width;
-            *_panelWidth = TTile.Nr;
+            *_layout = TTile.Layout;
         }
     }
 

@@ -47,6 +47,6 @@ public class SimdIsaTests(ITestOutputHelper output)
     {
         Assert.Throws<ArgumentOutOfRangeException>(() => SimdIsas.IsSupported((SimdIsa)99));
         Assert.Throws<ArgumentOutOfRangeException>(() => ((SimdIsa)99).Name());
-        Assert.Throws<ArgumentOutOfRangeException>(() => GemmTable.PanelWidth((SimdIsa)99));
+        Assert.Throws<ArgumentOutOfRangeException>(() => GemmTable.Layout((SimdIsa)99));
     }
 }
