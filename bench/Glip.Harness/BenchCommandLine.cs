@@ -37,7 +37,7 @@ internal static class BenchCommandLine
         }
         catch (Exception e) when (e is UsageException or ArgumentException)
         {
-            return Report(WrongUsage, e.Message);
+            return Report(WrongUsage, e is ArgumentException { ParamName: { } name } ? e.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : e.Message);
         }
         catch (Exception e) when (e is OverflowException or OutOfMemoryException)
         {

@@ -42,7 +42,13 @@ internal sealed class ModelOptions
         from size in parsed.GetRequiredValue(_size)
         from tokens in parsed.GetRequiredValue(_tokens)
         let sides = ParseSize(size)
-        select (config, size, tokens, ModelShapes.Of(GlipConfig.Published(config), sides.Height, sides.Width, tokens));
+        select (config, size, tokens, ModelShapes.Of(ParseConfig(config), sides.Height, sides.Width, tokens));
+
+    /// <summary>Finds a published model.</summary>
+    /// <exception cref="UsageException">There is none of this name.</exception>
+    public static GlipConfig ParseConfig(string name) => GlipConfig.PublishedNames.Contains(name)
+        ? GlipConfig.Published(name)
+        : throw new UsageException($"--config must be one of {string.Join(", ", GlipConfig.PublishedNames)}, found '{name}'");
 
     /// <summary>Reads <c>800x1216</c>.</summary>
     /// <exception cref="UsageException">Something else.</exception>

@@ -28,6 +28,9 @@ internal sealed class PeakMeter
         return 1e-9 * operations / seconds;
     }
 
+    /// <summary>The median of several samples.</summary>
+    public double Gflops(int samples) => KernelTimer.Median(Enumerable.Range(0, samples).Select(_ => Gflops()));
+
     private (double Seconds, long Operations) Time(int rounds)
     {
         long start = Stopwatch.GetTimestamp();
