@@ -56,7 +56,12 @@ internal sealed class DetectorSession
     }
 
     /// <summary>Books what each part of the next call costs.</summary>
-    public StageProfile StartProfile() => _pass.Profile = new StageProfile(_pass.Kernels.MultiplyAdds);
+    public StageProfile StartProfile()
+    {
+        // What earlier calls needed is none of this one's cost.
+        _pass.Workspace.TakeRecentPeakFloats();
+        return _pass.Profile = new StageProfile(_pass.Kernels.MultiplyAdds);
+    }
 
     /// <summary>See <see cref="GlipDetector.Detect"/>.</summary>
     public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions options)

@@ -15,8 +15,8 @@ public class RepositoryTests
         ["src"] = ["kernels", "src"],
         ["weights-tools"] = ["kernels", "src"],
         ["adapters"] = ["kernels", "src"],
-        ["bench"] = ["kernels", "src"],
-        ["tests"] = ["kernels", "src", "weights-tools", "adapters"],
+        ["bench"] = ["kernels", "src", "bench"],
+        ["tests"] = ["kernels", "src", "weights-tools", "adapters", "bench"],
     };
 
     [Fact]

@@ -6,9 +6,10 @@ namespace Glip.Managed.Diagnostics;
 /// <param name="Name">The part: <c>swin.stage2</c>, <c>VLFuse</c> (all layers together).</param>
 /// <param name="Seconds">Time.</param>
 /// <param name="MultiplyAdds">Multiply-adds of matrix products and convolutions, as executed.</param>
-internal readonly record struct StageCost(string Name, double Seconds, long MultiplyAdds);
+/// <param name="Bytes">Most activation memory that was in use during it.</param>
+internal readonly record struct StageCost(string Name, double Seconds, long MultiplyAdds, long Bytes);
 
-/// <summary>Sums time and arithmetic by part of the network. Parts that recur are added up.</summary>
+/// <summary>Time, arithmetic and memory by part of the network. Parts that recur are added up; of their memory, the largest counts.</summary>
 internal sealed class StageProfile
 {
     private readonly List<StageCost> _stages = [];
@@ -22,15 +23,22 @@ internal sealed class StageProfile
     public IReadOnlyList<StageCost> Stages => _stages;
 
     /// <summary>Books everything since the last mark.</summary>
-    public void Mark(string name, long multiplyAdds)
+    /// <param name="name">The part that it belongs to.</param>
+    /// <param name="multiplyAdds">Operation count so far.</param>
+    /// <param name="bytes">Most memory that was in use since the last mark.</param>
+    public void Mark(string name, long multiplyAdds, long bytes)
     {
         long now = Stopwatch.GetTimestamp();
-        var cost = new StageCost(name, Stopwatch.GetElapsedTime(_time, now).TotalSeconds, multiplyAdds - _multiplyAdds);
+        var cost = new StageCost(name, Stopwatch.GetElapsedTime(_time, now).TotalSeconds, multiplyAdds - _multiplyAdds, bytes);
         (_time, _multiplyAdds) = (now, multiplyAdds);
         int index = _stages.FindIndex(stage => stage.Name == name);
         if (index < 0)
+        {
             _stages.Add(cost);
-        else
-            _stages[index] = new StageCost(name, _stages[index].Seconds + cost.Seconds, _stages[index].MultiplyAdds + cost.MultiplyAdds);
+            return;
+        }
+
+        StageCost sum = _stages[index];
+        _stages[index] = new StageCost(name, sum.Seconds + cost.Seconds, sum.MultiplyAdds + cost.MultiplyAdds, Math.Max(sum.Bytes, cost.Bytes));
     }
 }

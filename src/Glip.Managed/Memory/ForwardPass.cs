@@ -31,7 +31,7 @@ internal sealed class ForwardPass(KernelContext kernels, Workspace workspace)
     public WorkspaceBuffer Rent(int rows, int columns) => Workspace.Rent(checked(rows * columns));
 
     /// <summary>What was done since the last mark belongs to <paramref name="stage"/>.</summary>
-    public void Mark(string stage) => Profile?.Mark(stage, Kernels.MultiplyAdds);
+    public void Mark(string stage) => Profile?.Mark(stage, Kernels.MultiplyAdds, Workspace.TakeRecentPeakFloats() * sizeof(float));
 
     /// <summary>Throws if the caller gave up. Called between layers.</summary>
     public void Checkpoint() => CancellationToken.ThrowIfCancellationRequested();

@@ -24,6 +24,7 @@ internal sealed class Workspace
     private float[] _arena = [];
     private int _arenaStart;
     private int _arenaFloats;
+    private long _recentPeakFloats;
 
     private Workspace(bool planning) => _planning = planning;
 
@@ -65,6 +66,7 @@ internal sealed class Workspace
         for (; index < _used.Count && _used[index].Offset - offset < length; index++)
             offset = _used[index].Offset + _used[index].Length;
         PeakFloats = Math.Max(PeakFloats, offset + length);
+        _recentPeakFloats = Math.Max(_recentPeakFloats, offset + length);
         if (!_planning && offset + length > _arenaFloats)
             throw new InvalidOperationException($"the forward pass needs {offset + length} floats of workspace, its plan said {_arenaFloats}");
         _used.Insert(index, (offset, length));
@@ -72,6 +74,14 @@ internal sealed class Workspace
             ? MemoryMarshal.CreateSpan(ref Unsafe.NullRef<float>(), floats)
             : _arena.AsSpan(_arenaStart + (int)offset, floats);
         return new WorkspaceBuffer(this, offset, span);
+    }
+
+    /// <summary>Floats of the arena that were in use at most since the last time this was asked.</summary>
+    public long TakeRecentPeakFloats()
+    {
+        long peak = _recentPeakFloats;
+        _recentPeakFloats = _used.Count == 0 ? 0 : _used[^1].Offset + _used[^1].Length;
+        return peak;
     }
 
     /// <summary>Forgets all rentals, after a pass that was cut short.</summary>

@@ -51,6 +51,21 @@ public class WorkspaceTests
     }
 
     [Fact]
+    public void The_recent_peak_starts_anew_from_what_is_still_rented_whenever_it_is_asked_for()
+    {
+        var workspace = Workspace.CreatePlanning();
+        WorkspaceBuffer first = workspace.Rent(160), second = workspace.Rent(320);
+        second.Dispose();
+        Assert.Equal(480, workspace.TakeRecentPeakFloats());
+        Assert.Equal(160, workspace.TakeRecentPeakFloats());
+        workspace.Rent(32).Dispose();
+        first.Dispose();
+        Assert.Equal(192, workspace.TakeRecentPeakFloats());
+        Assert.Equal(0, workspace.TakeRecentPeakFloats());
+        Assert.Equal(480, workspace.PeakFloats);
+    }
+
+    [Fact]
     public void More_than_the_plan_is_refused()
     {
         var workspace = Workspace.Create();
