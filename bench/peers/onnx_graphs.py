@@ -1,4 +1,4 @@
-"""ONNX graphs of single operations and of PyTorch modules, as ONNX Runtime likes them best.
+"""ONNX graphs of PyTorch modules, as ONNX Runtime likes them best.
 
 Debian's torch exports up to opset 16. Deformable convolution is opset 19 and layer norm opset 17, so both are exported under a
 name of our own and renamed afterwards, together with what changed between these opsets (`to_opset_19`).
@@ -10,57 +10,12 @@ import warnings
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from torch.onnx import register_custom_op_symbolic
 from torch.onnx.symbolic_helper import parse_args
 
 EXPORTED_OPSET, OPSET, IR_VERSION = 16, 19, 9
 OWN = "peers"  # the domain of operators that opset 16 lacks
-
-
-# ---- Single operations -------------------------------------------------------------------------------------------------------
-
-
-def random(*shape):
-    return np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32) / np.sqrt(np.prod(shape[1:], dtype=float)).astype(np.float32)
-
-
-def single(path, node, inputs, constants, output):
-    """A graph of one node. inputs: name -> shape; constants: name -> array; output: shape."""
-    value = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-    graph = helper.make_graph(
-        [node], node.op_type, [value(name, shape) for name, shape in inputs.items()], [value(node.output[0], output)],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()])
-    write(helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION), path)
-
-
-def write(model, path):
-    pathlib.Path(path).write_bytes(model.SerializeToString())
-
-
-def gemm(path, m, n, k):
-    """[M, K] times constant [K, N]: what a linear layer becomes."""
-    single(path, helper.make_node("MatMul", ["x", "w"], ["y"]), {"x": [m, k]}, {"w": random(k, n)}, [m, n])
-
-
-def conv(path, height, width, c_in, c_out, kernel, stride):
-    size = lambda side: (side + 2 * (kernel // 2) - kernel) // stride + 1 if kernel % 2 else side // stride
-    padding = kernel // 2 if kernel % 2 else 0
-    node = helper.make_node(
-        "Conv", ["x", "w", "b"], ["y"], kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[padding] * 4)
-    single(path, node, {"x": [1, c_in, height, width]}, {"w": random(c_out, c_in, kernel, kernel), "b": random(c_out)},
-           [1, c_out, size(height), size(width)])
-
-
-def deform_conv(path, height, width, c_in, c_out, stride):
-    h, w = (-(-side // stride) for side in (height, width))
-    node = helper.make_node(
-        "DeformConv", ["x", "w", "offset", "b", "mask"], ["y"], kernel_shape=[3, 3], strides=[stride] * 2, pads=[1] * 4)
-    single(path, node, {"x": [1, c_in, height, width], "offset": [1, 18, h, w], "mask": [1, 9, h, w]},
-           {"w": random(c_out, c_in, 3, 3), "b": random(c_out)}, [1, c_out, h, w])
-
-
-# ---- Modules -----------------------------------------------------------------------------------------------------------------
 
 
 @parse_args("v", "is", "v", "v", "f", "b")
@@ -107,5 +62,5 @@ def export(module, inputs, path, names, outputs):
         warnings.simplefilter("ignore")  # the tracer warns of every shape that it fixes, which is what we want
         torch.onnx.export(
             module, inputs, path, input_names=names, output_names=outputs, opset_version=EXPORTED_OPSET,
-            do_constant_folding=True, custom_opsets={OWN: 1})
-    write(to_opset_19(onnx.load(path)), path)
+            do_constant_folding=True)
+    path.write_bytes(to_opset_19(onnx.load(path)).SerializeToString())

@@ -1,13 +1,12 @@
 // Runs ONNX graphs on ONNX Runtime's CPU provider on request: one JSON object a line in, one a line out. Started by peers.py.
 //
-//   {"op": "load", "model": path, "threads": n, "level": "all", "inputs": {name: {"file": path} | {"amplitude": a, "base": b}}}
+//   {"op": "load", "model": path, "threads": n, "level": "all", "inputs": {name: path of raw values}}
 //   {"op": "run", "times": n}         -> {"ms": [n times]}
 //   {"op": "save", "folder": path}    -> {"outputs": {name: [dims]}}, raw values in folder/<index>.bin
 //   {"op": "memory"}                  -> {"peak_rss_bytes": n}, of the process since its start
 //   {"op": "release"}
 //
-// Inputs without a file are filled with base + amplitude * u, u uniform in [-1, 1), the same in every run. Outputs are
-// allocated once, at load, so that a timed run allocates nothing but what the engine itself wants.
+// Outputs are allocated once, at load, so that a timed run allocates nothing but what the engine itself wants.
 'use strict';
 
 const fs = require('fs');
@@ -19,16 +18,6 @@ const ARRAYS = { float32: Float32Array, int64: BigInt64Array };
 let session = null;
 let feeds = {};
 let fetches = {};
-
-function uniform(count, amplitude, base) {
-  const values = new Float32Array(count);
-  let state = 1;
-  for (let i = 0; i < count; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    values[i] = base + amplitude * (state / 2147483648 - 1);
-  }
-  return values;
-}
 
 function fromFile(path, type) {
   const bytes = fs.readFileSync(path);
@@ -55,8 +44,7 @@ async function load(request) {
     ...(request.profile && { enableProfiling: true, profileFilePrefix: request.profile }),
   });
   for (const meta of session.inputMetadata) {
-    const wish = request.inputs[meta.name] || { amplitude: 1, base: 0 };
-    feeds[meta.name] = tensor(meta, count => wish.file ? fromFile(wish.file, meta.type) : uniform(count, wish.amplitude, wish.base));
+    feeds[meta.name] = tensor(meta, () => fromFile(request.inputs[meta.name], meta.type));
   }
   for (const meta of session.outputMetadata) {
     fetches[meta.name] = tensor(meta, count => new ARRAYS[meta.type](count));
