@@ -100,11 +100,12 @@ internal static unsafe class GemmCore
                 float* next = j + layout.Width < endColumn
                     ? bPanel + ((nint)width * b.Depth)
                     : b.Panels + ((nint)firstColumn * b.Depth) + ((nint)(k0 + depth < b.Depth ? k0 + depth : 0) * layout.Width);
-                nint fetched = GemmPrefetch.Floats(height * width / TOps.Width, TOps.Width, depth);
+                int lines = GemmPrefetch.Lines(width * depth, (rows + height - 1) / height, depth);
+                nint fetched = GemmPrefetch.Floats(lines, depth);
                 for (int i = 0; i < rows; i += height, next += fetched)
                 {
                     if (i + height <= cRows && j - firstColumn + width <= cColumns)
-                        tile(depth, panel + (i * RowStride), bPanel, cPanel + (i * ldc), ldc, bias, next);
+                        tile(depth, panel + (i * RowStride), bPanel, cPanel + (i * ldc), ldc, bias, next, lines);
                     else
                         Edge(tile, depth, panel + (i * RowStride), bPanel, cPanel + (i * ldc), ldc, bias, width, Math.Min(height, cRows - i), Math.Min(width, cColumns - (j - firstColumn)));
                 }
@@ -121,7 +122,7 @@ internal static unsafe class GemmCore
 
     /// <summary>A tile that reaches over C's border: computed aside, the inner part copied.</summary>
     private static void Edge(
-        delegate*<int, float*, float*, float*, nint, float*, float*, void> tile, int depth, float* a, float* b, float* c, nint ldc, float* bias, int width,
+        delegate*<int, float*, float*, float*, nint, float*, float*, int, void> tile, int depth, float* a, float* b, float* c, nint ldc, float* bias, int width,
         int rows, int columns)
     {
         float* aside = stackalloc float[MaxTile];
@@ -131,7 +132,7 @@ internal static unsafe class GemmCore
                 new ReadOnlySpan<float>(c + (i * ldc), columns).CopyTo(new Span<float>(aside + (i * width), columns));
         }
 
-        tile(depth, a, b, aside, width, bias, b);
+        tile(depth, a, b, aside, width, bias, b, 0);
         for (int i = 0; i < rows; i++)
             new ReadOnlySpan<float>(aside + (i * width), columns).CopyTo(new Span<float>(c + (i * ldc), columns));
     }

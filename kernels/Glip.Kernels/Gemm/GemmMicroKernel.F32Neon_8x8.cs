@@ -15,10 +15,10 @@ internal readonly unsafe struct F32Neon_8x8 : IGemmMicroKernel
 
     public static int Rows(int columns) => 8;
 
-    public static delegate*<int, float*, float*, float*, nint, float*, float*, void> Tile(int columns) => &Tile8x8;
+    public static delegate*<int, float*, float*, float*, nint, float*, float*, int, void> Tile(int columns) => &Tile8x8;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile8x8(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next)
+    public static void Tile8x8(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next, int lines)
     {
         const int S = GemmCore.RowStride;
         Vec c00 = Vec.Zero, c01 = Vec.Zero, c10 = Vec.Zero, c11 = Vec.Zero, c20 = Vec.Zero, c21 = Vec.Zero, c30 = Vec.Zero, c31 = Vec.Zero;

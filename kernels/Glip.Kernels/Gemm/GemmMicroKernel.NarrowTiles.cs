@@ -11,11 +11,11 @@ internal readonly unsafe struct NarrowTiles<TOps, TVec> : IGemmMicroKernel
 
     public static int Rows(int columns) => columns == 2 * TOps.Width ? 6 : 12;
 
-    public static delegate*<int, float*, float*, float*, nint, float*, float*, void> Tile(int columns) => columns == 2 * TOps.Width ? &Tile6x2 : &Tile12x1;
+    public static delegate*<int, float*, float*, float*, nint, float*, float*, int, void> Tile(int columns) => columns == 2 * TOps.Width ? &Tile6x2 : &Tile12x1;
 
     /// <summary>6 rows × 2 vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile6x2(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next)
+    public static void Tile6x2(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next, int lines)
     {
         const int S = GemmCore.RowStride;
         TVec c00 = TOps.Broadcast(0f), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
@@ -25,7 +25,7 @@ internal readonly unsafe struct NarrowTiles<TOps, TVec> : IGemmMicroKernel
         {
             int steps = Math.Min(depth, GemmPrefetch.Steps);
             depth -= steps;
-            GemmPrefetch.Next<TOps, TVec>(ref next, 6 * 2);
+            next = GemmPrefetch.Next<TOps, TVec>(next, lines);
             do
             {
                 TVec b0 = TOps.Load(b), b1 = TOps.Load(b + TOps.Width);
@@ -63,7 +63,7 @@ internal readonly unsafe struct NarrowTiles<TOps, TVec> : IGemmMicroKernel
 
     /// <summary>12 rows × 1 vector.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile12x1(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next)
+    public static void Tile12x1(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next, int lines)
     {
         const int S = GemmCore.RowStride;
         TVec c00 = TOps.Broadcast(0f), c10 = c00, c20 = c00, c30 = c00, c40 = c00, c50 = c00;
@@ -73,7 +73,7 @@ internal readonly unsafe struct NarrowTiles<TOps, TVec> : IGemmMicroKernel
         {
             int steps = Math.Min(depth, GemmPrefetch.Steps);
             depth -= steps;
-            GemmPrefetch.Next<TOps, TVec>(ref next, 12 * 1);
+            next = GemmPrefetch.Next<TOps, TVec>(next, lines);
             do
             {
                 TVec b0 = TOps.Load(b);

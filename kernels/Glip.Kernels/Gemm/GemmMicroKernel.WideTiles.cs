@@ -14,12 +14,12 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
 
     public static int Rows(int columns) => columns == 4 * TOps.Width ? 6 : columns == 3 * TOps.Width ? 8 : 12;
 
-    public static delegate*<int, float*, float*, float*, nint, float*, float*, void> Tile(int columns) =>
+    public static delegate*<int, float*, float*, float*, nint, float*, float*, int, void> Tile(int columns) =>
         columns == 4 * TOps.Width ? &Tile6x4 : columns == 3 * TOps.Width ? &Tile8x3 : columns == 2 * TOps.Width ? &Tile12x2 : &Tile12x1;
 
     /// <summary>6 rows × 4 vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile6x4(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next)
+    public static void Tile6x4(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next, int lines)
     {
         const int S = GemmCore.RowStride;
         TVec c00 = TOps.Broadcast(0f), c01 = c00, c02 = c00, c03 = c00, c10 = c00, c11 = c00;
@@ -31,7 +31,7 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
         {
             int steps = Math.Min(depth, GemmPrefetch.Steps);
             depth -= steps;
-            GemmPrefetch.Next<TOps, TVec>(ref next, 6 * 4);
+            next = GemmPrefetch.Next<TOps, TVec>(next, lines);
             do
             {
                 TVec b0 = TOps.Load(b), b1 = TOps.Load(b + TOps.Width), b2 = TOps.Load(b + (2 * TOps.Width)), b3 = TOps.Load(b + (3 * TOps.Width));
@@ -81,7 +81,7 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
 
     /// <summary>8 rows × 3 vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile8x3(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next)
+    public static void Tile8x3(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next, int lines)
     {
         const int S = GemmCore.RowStride;
         TVec c00 = TOps.Broadcast(0f), c01 = c00, c02 = c00, c10 = c00, c11 = c00, c12 = c00;
@@ -93,7 +93,7 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
         {
             int steps = Math.Min(depth, GemmPrefetch.Steps);
             depth -= steps;
-            GemmPrefetch.Next<TOps, TVec>(ref next, 8 * 3);
+            next = GemmPrefetch.Next<TOps, TVec>(next, lines);
             do
             {
                 TVec b0 = TOps.Load(b), b1 = TOps.Load(b + TOps.Width), b2 = TOps.Load(b + (2 * TOps.Width));
@@ -147,7 +147,7 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
 
     /// <summary>12 rows × 2 vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile12x2(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next)
+    public static void Tile12x2(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next, int lines)
     {
         const int S = GemmCore.RowStride;
         TVec c00 = TOps.Broadcast(0f), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
@@ -159,7 +159,7 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
         {
             int steps = Math.Min(depth, GemmPrefetch.Steps);
             depth -= steps;
-            GemmPrefetch.Next<TOps, TVec>(ref next, 12 * 2);
+            next = GemmPrefetch.Next<TOps, TVec>(next, lines);
             do
             {
                 TVec b0 = TOps.Load(b), b1 = TOps.Load(b + TOps.Width);
@@ -221,7 +221,7 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
 
     /// <summary>12 rows × 1 vector.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile12x1(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next)
+    public static void Tile12x1(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next, int lines)
     {
         const int S = GemmCore.RowStride;
         TVec c00 = TOps.Broadcast(0f), c10 = c00, c20 = c00, c30 = c00, c40 = c00, c50 = c00;
@@ -231,7 +231,7 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
         {
             int steps = Math.Min(depth, GemmPrefetch.Steps);
             depth -= steps;
-            GemmPrefetch.Next<TOps, TVec>(ref next, 12 * 1);
+            next = GemmPrefetch.Next<TOps, TVec>(next, lines);
             do
             {
                 TVec b0 = TOps.Load(b);

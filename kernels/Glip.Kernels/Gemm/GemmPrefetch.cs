@@ -13,8 +13,15 @@ internal static unsafe class GemmPrefetch
 
     private const int LineFloats = 16;
 
-    /// <summary>Floats of the next panel that a tile of <paramref name="accumulators"/> vectors fetches while it does <paramref name="depth"/> steps: together, the tiles of a block fetch one panel.</summary>
-    public static nint Floats(int accumulators, int vectorWidth, int depth) => (nint)((depth + Steps - 1) / Steps) * Lines(accumulators, vectorWidth) * LineFloats;
+    /// <summary>Lines that each of <paramref name="tiles"/> tiles must fetch every <see cref="Steps"/> steps so that together they fetch a panel.</summary>
+    public static int Lines(int panelFloats, int tiles, int depth)
+    {
+        int slots = tiles * Slots(depth) * LineFloats;
+        return (panelFloats + slots - 1) / slots;
+    }
+
+    /// <summary>Floats that a tile fetches.</summary>
+    public static nint Floats(int lines, int depth) => (nint)Slots(depth) * lines * LineFloats;
 
     /// <summary>Fetches the tile of C, long before it is needed.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -29,16 +36,16 @@ internal static unsafe class GemmPrefetch
         }
     }
 
-    /// <summary>Fetches the next panel's share of <see cref="Steps"/> steps.</summary>
+    /// <summary>Fetches the share of <see cref="Steps"/> steps.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Next<TOps, TVec>(ref float* next, int accumulators)
+    public static float* Next<TOps, TVec>(float* next, int lines)
         where TOps : struct, ISimd<TVec>
         where TVec : unmanaged
     {
-        for (int i = Lines(accumulators, TOps.Width); i > 0; i--, next += LineFloats)
+        for (; lines > 0; lines--, next += LineFloats)
             TOps.PrefetchFar(next);
+        return next;
     }
 
-    // A panel of n vectors has n·width·depth floats, and BlockRows / rows tiles share it.
-    private static int Lines(int accumulators, int vectorWidth) => Math.Max(1, Steps * accumulators * vectorWidth / (GemmCore.BlockRows * LineFloats));
+    private static int Slots(int depth) => (depth + Steps - 1) / Steps;
 }

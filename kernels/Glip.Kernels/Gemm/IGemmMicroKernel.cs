@@ -16,9 +16,9 @@ internal unsafe interface IGemmMicroKernel
     static abstract int Rows(int columns);
 
     /// <summary>
-    /// The tile for panels of this many columns: <c>(depth, a, b, c, ldc, bias, next)</c> computes <c>C = (bias or C) + A·B</c> over depth ≥ 1 values of k; the product
-    /// is summed on its own and then added. bias is null to add to what C holds. From <c>next</c> on memory is fetched into the second-level cache
-    /// (<see cref="GemmPrefetch"/>); it need not be readable.
+    /// The tile for panels of this many columns: <c>(depth, a, b, c, ldc, bias, next, lines)</c> computes <c>C = (bias or C) + A·B</c> over depth ≥ 1 values of k; the product
+    /// is summed on its own and then added. bias is null to add to what C holds. From <c>next</c> on, memory is fetched into the second-level cache,
+    /// so many <c>lines</c> for every <see cref="GemmPrefetch.Steps"/> of k; it need not be readable.
     /// </summary>
-    static abstract delegate*<int, float*, float*, float*, nint, float*, float*, void> Tile(int columns);
+    static abstract delegate*<int, float*, float*, float*, nint, float*, float*, int, void> Tile(int columns);
 }

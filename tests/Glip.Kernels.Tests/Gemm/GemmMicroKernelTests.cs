@@ -75,7 +75,7 @@ public unsafe class GemmMicroKernelTests
             {
                 Canary ca = Canary.Of(a), cb = Canary.Of(b), cc = Canary.Of(before), cbias = Canary.Of(bias);
                 fixed (float* pa = ca.Span, pb = cb.Span, pc = cc.Span, pbias = cbias.Span)
-                    TTile.Tile(nr)(depth, pa, pb, pc, ldc, withBias ? pbias : null, pb);
+                    TTile.Tile(nr)(depth, pa, pb, pc, ldc, withBias ? pbias : null, pb, 3);
                 ca.VerifyUntouched();
                 cb.VerifyUntouched();
                 cc.Verify();
