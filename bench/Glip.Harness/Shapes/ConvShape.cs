@@ -3,7 +3,7 @@ using Glip.Kernels;
 
 namespace Glip.Harness.Shapes;
 
-/// <summary>A dense convolution, <see cref="Conv2d.Forward"/>. An odd kernel is padded to keep the map's size at stride 1, an even one is not padded.</summary>
+/// <summary>A dense convolution by the method that models use: <see cref="WinogradConv2d"/> where it suits, else <see cref="Conv2d"/>. An odd kernel is padded to keep the map's size at stride 1, an even one is not padded.</summary>
 internal sealed record ConvShape(int Height, int Width, int Inputs, int Outputs, int Kernel = 3, int Stride = 1, bool Planar = false) : KernelShape
 {
     public static KernelKind Grammar { get; } = new(
@@ -22,6 +22,8 @@ internal sealed record ConvShape(int Height, int Width, int Inputs, int Outputs,
 
     public override long MultiplyAdds => checked((long)OutputCells * Kernel * Kernel * Inputs * Outputs);
 
+    public override long Executed => WinogradConv2d.Suits(Window) ? WinogradConv2d.MultiplyAdds(Height, Width, Inputs, Outputs) : MultiplyAdds;
+
     private ConvWindow Window => new(Kernel, Stride, Kernel % 2 == 1 ? Kernel / 2 : 0);
 
     private int OutputCells => checked(Window.Output(Height) * Window.Output(Width));
@@ -30,6 +32,12 @@ internal sealed record ConvShape(int Height, int Width, int Inputs, int Outputs,
     {
         var x = AlignedFloats.Noise((long)Height * Width * Inputs);
         var y = new AlignedFloats((long)OutputCells * Outputs);
+        if (WinogradConv2d.Suits(Window))
+        {
+            var filter = WinogradFilter.Pack(context, AlignedFloats.Noise(9L * Outputs * Inputs).Span, Outputs, Inputs, []);
+            return () => WinogradConv2d.Forward(context, x.Span, Height, Width, filter, y.Span, Planar);
+        }
+
         PackedMatrix weight = Weights.Packed(context, Outputs, checked(Kernel * Kernel * Inputs));
         return () => Conv2d.Forward(context, x.Span, Height, Width, Inputs, Window, weight, y.Span, planar: Planar);
     }

@@ -14,6 +14,9 @@ internal abstract record KernelShape
     /// <summary>Multiply-adds of the direct algorithm, whatever the kernel does inside.</summary>
     public abstract long MultiplyAdds { get; }
 
+    /// <summary>Multiply-adds that the kernel executes.</summary>
+    public virtual long Executed => MultiplyAdds;
+
     /// <summary>Makes inputs and weights.</summary>
     /// <param name="context">Instruction set and workers of the calls.</param>
     /// <returns>One call of the kernel. It may be made any number of times.</returns>

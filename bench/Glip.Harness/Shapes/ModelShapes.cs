@@ -12,14 +12,17 @@ namespace Glip.Harness.Shapes;
 /// <param name="Inside">The kernel whose row already has this one's arithmetic, or empty.</param>
 internal sealed record ShapeUse(string Stage, string Part, KernelShape Shape, int Count, string Inside)
 {
-    /// <summary>Multiply-adds of all its occurrences.</summary>
+    /// <summary>Multiply-adds of all its occurrences, by the direct algorithm.</summary>
     public long MultiplyAdds => Count * Shape.MultiplyAdds;
+
+    /// <summary>Multiply-adds of all its occurrences, as executed.</summary>
+    public long Executed => Count * Shape.Executed;
 }
 
 /// <summary>Every matrix product, convolution and attention of a model for one picture size and prompt length.</summary>
 /// <remarks>
-/// Columns and depths come from the model's list of parameters, rows from its geometry. The sum over the rows that are not inside others is what
-/// the model itself counts; a test compares the two.
+/// Columns and depths come from the model's list of parameters, rows from its geometry. The sum of what the rows that are not inside others execute
+/// is what the model itself counts; a test compares the two.
 /// </remarks>
 internal sealed class ModelShapes
 {

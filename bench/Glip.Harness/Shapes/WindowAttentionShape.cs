@@ -32,6 +32,8 @@ internal sealed record WindowAttentionShape(int Height, int Width, int Channels,
 
     public override long MultiplyAdds => checked(PaddedCells * Channels * ((4L * Channels) + (2L * Sizes.Tokens)));
 
+    public override long Executed => WindowAttention.MultiplyAdds(Sizes);
+
     private WindowShape Sizes => new(Height, Width, Channels, Heads, Window, Shift);
 
     public override Action Prepare(KernelContext context)

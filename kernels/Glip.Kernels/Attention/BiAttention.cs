@@ -72,25 +72,15 @@ public static unsafe class BiAttention
         fixed (float* py = y)
         {
             PackedView scores = layout.ScoreView(memory), values = layout.ValueView(memory);
-            if (!context.IsPlanning)
-            {
-                Packing.FromRows(pm, channels, headTokens, channels, scores.Panels, panels);
-                PadBias(pc, headTokens, scores);
-                Packing.FromColumns(pu, channels, headTokens, channels, values.Panels, panels);
-                PadBias(pb, channels, values);
-            }
-
+            scores.FillBias(context, pc);
+            Packing.FromRows(context, pm, channels, scores);
+            values.FillBias(context, pb);
+            Packing.FromColumns(context, pu, channels, values);
             var job = new SliceJob(px, rows, heads, tokens, clamp, scores, values, layout, memory + layout.SliceOffset);
             context.Run(ref job, layout.Slices, job.ScratchFloats, 3L * rows * channels * headTokens);
             var merge = new MergeJob(headTokens, channels, layout, memory + layout.SliceOffset, py);
             context.Run(ref merge, headTokens);
         }
-    }
-
-    private static void PadBias(float* source, int count, PackedView view)
-    {
-        new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(view.Bias, count));
-        new Span<float>(view.Bias + count, view.PaddedColumns - count).Clear();
     }
 
     /// <summary>Where things lie in the working memory: both packed right sides, then each slice's maxima, sums and weighted sums.</summary>
@@ -162,8 +152,8 @@ public static unsafe class BiAttention
                 for (int j = 0; j < wideTokens; j += TOps.Width)
                     OnlineSoftmax<TOps, TVec>(scores + j, weights + j, wideTokens, block, maxima + j, sums + j);
                 RescaleWeighted<TOps, TVec>(weights + ((nint)block * wideTokens), weighted, headTokens);
-                Packing.FromColumns(x, channels, block, channels, packedX, TTile.Layout);
                 var right = new PackedView(packedX, null, channels, block, TTile.Layout);
+                Packing.FromColumns<TOps, TVec>(x, channels, right);
                 var left = new TransposedRows(weights, wideTokens);
                 GemmCore.MultiplyAll<TransposedRows, TOps, TVec, TTile>(ref left, headTokens, right, weighted, _layout.WideChannels, scratch);
 

@@ -63,7 +63,9 @@ public static unsafe class MultiHeadAttention
                 Rows.Softmax<TOps, TVec>(row, _tokens);
             }
 
-            core.WeightedValues<TOps, TVec, TTile>(q + (2 * _channels), stride, _y + (part * _headDim), _channels);
+            core.WeightedValues<TOps, TVec, TTile>(q + (2 * _channels), stride);
+            for (int i = 0; i < _tokens; i++)
+                Rows.Copy<TOps, TVec>(core.OutputRow(i), _y + ((nint)i * _channels) + (part * _headDim), _headDim);
         }
     }
 }
@@ -115,26 +117,26 @@ internal readonly unsafe struct AttentionCore
         where TVec : unmanaged
         where TTile : struct, IGemmMicroKernel
     {
-        Packing.FromRows(k, kStride, _tokens, _headDim, _packed, _layout);
         var view = new PackedView(_packed, _zeros, _tokens, _headDim, _layout);
+        Packing.FromRows<TOps, TVec>(k, kStride, view);
         var source = new DenseRows(q, qStride);
         GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, _tokens, view, _scores, ScoreStride, _panel);
     }
 
-    /// <summary>y = scores·v.</summary>
+    /// <summary>A token's result after <see cref="WeightedValues"/>.</summary>
+    public float* OutputRow(int token) => _output + ((nint)token * _layout.Padded(_headDim));
+
+    /// <summary>output = scores·v.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void WeightedValues<TOps, TVec, TTile>(float* v, nint vStride, float* y, nint yStride)
+    public void WeightedValues<TOps, TVec, TTile>(float* v, nint vStride)
         where TOps : struct, ISimd<TVec>
         where TVec : unmanaged
         where TTile : struct, IGemmMicroKernel
     {
-        Packing.FromColumns(v, vStride, _tokens, _headDim, _packed, _layout);
         var view = new PackedView(_packed, _zeros, _headDim, _tokens, _layout);
+        Packing.FromColumns<TOps, TVec>(v, vStride, view);
         var source = new DenseRows(_scores, ScoreStride);
-        nint stride = view.PaddedColumns;
-        GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, _tokens, view, _output, stride, _panel);
-        for (int i = 0; i < _tokens; i++)
-            Rows.Copy<TOps, TVec>(_output + (i * stride), y + (i * yStride), _headDim);
+        GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, _tokens, view, _output, view.PaddedColumns, _panel);
     }
 
     private static int Wide(int tokens, int headDim, PanelLayout layout) => layout.Padded(Math.Max(tokens, headDim));

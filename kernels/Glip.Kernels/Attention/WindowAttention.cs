@@ -59,6 +59,10 @@ public static unsafe class WindowAttention
         return bias;
     }
 
+    /// <summary>Multiply-adds: projections of the map's cells, attention within whole windows.</summary>
+    public static long MultiplyAdds(WindowShape shape) =>
+        ((long)shape.Height * shape.Width * 4 * shape.Channels * shape.Channels) + ((long)shape.Windows * shape.Tokens * 2 * shape.Tokens * shape.Channels);
+
     /// <summary><c>x += proj(attention(windows(LN(x))))</c>, in place.</summary>
     /// <remarks>
     /// The map is padded <em>after</em> the norm, with zeros, whose queries, keys and values are therefore the bias of <paramref name="qkv"/>; padded cells
@@ -95,8 +99,7 @@ public static unsafe class WindowAttention
         fixed (float* pt = bias)
         {
             var job = new Job(px, shape, pg, pb, eps, qkv.View, pt, projection.View, context.Isa);
-            long cells = (long)shape.Windows * shape.Tokens;
-            context.Run(ref job, job.Parts, job.ScratchFloats, cells * shape.Channels * ((4L * shape.Channels) + (2L * shape.Tokens)));
+            context.Run(ref job, job.Parts, job.ScratchFloats, MultiplyAdds(shape));
         }
 
         GC.KeepAlive(qkv);
@@ -156,32 +159,57 @@ public static unsafe class WindowAttention
             float* qkv = normed + ((nint)GroupRows * channels);
             float* panel = qkv + ((nint)GroupRows * QkvStride);
 
-            for (int row = 0; row < rows; row++)
-            {
-                float* cell = Cell(first + (row / tokens), row % tokens), target = normed + ((nint)row * channels);
-                if (cell is null)
-                    new Span<float>(target, channels).Clear();
-                else
-                    Rows.LayerNorm<TOps, TVec>(cell, _gamma, _beta, _eps, target, channels);
-            }
-
-            var source = new DenseRows(normed, channels);
-            int stride = _qkv.PaddedColumns;
-            GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, rows, _qkv, qkv, stride, panel);
-            for (int window = 0; window < windows; window++)
-                Attend<TOps, TVec, TTile>(first + window, qkv + ((nint)window * tokens * stride), stride, normed + ((nint)window * tokens * channels), scratch);
-
-            stride = _projection.PaddedColumns;
-            GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, rows, _projection, qkv, stride, panel);
+            // Only cells of the map are projected; padding has the bias for queries, keys and values, and no output.
+            int cells = 0;
             for (int row = 0; row < rows; row++)
             {
                 float* cell = Cell(first + (row / tokens), row % tokens);
                 if (cell is not null)
-                    Rows.Add<TOps, TVec>(qkv + ((nint)row * stride), cell, cell, channels);
+                    Rows.LayerNorm<TOps, TVec>(cell, _gamma, _beta, _eps, normed + ((nint)cells++ * channels), channels);
+            }
+
+            var source = new DenseRows(normed, channels);
+            int stride = _qkv.PaddedColumns;
+            GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, cells, _qkv, qkv, stride, panel);
+            Spread<TOps, TVec>(first, rows, cells, qkv, stride);
+            float* y = normed;
+            for (int window = 0; window < windows; window++)
+                y += (nint)Attend<TOps, TVec, TTile>(first + window, qkv + ((nint)window * tokens * stride), stride, y, scratch) * channels;
+
+            stride = _projection.PaddedColumns;
+            GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, cells, _projection, qkv, stride, panel);
+            float* update = qkv;
+            for (int row = 0; row < rows; row++)
+            {
+                float* cell = Cell(first + (row / tokens), row % tokens);
+                if (cell is null)
+                    continue;
+                Rows.Add<TOps, TVec>(update, cell, cell, channels);
+                update += stride;
             }
         }
 
-        private void Attend<TOps, TVec, TTile>(int window, float* qkv, int stride, float* y, float* scratch)
+        /// <summary>Moves the rows of cells to their windows' places, from the back, and gives padding its values.</summary>
+        private void Spread<TOps, TVec>(int first, int rows, int cells, float* qkv, int stride)
+            where TOps : struct, ISimd<TVec>
+            where TVec : unmanaged
+        {
+            // From here on down every row is where it belongs.
+            for (int row = rows - 1; row >= cells; row--)
+            {
+                bool real = Cell(first + (row / _shape.Tokens), row % _shape.Tokens) is not null;
+                Rows.Copy<TOps, TVec>(real ? qkv + ((nint)(--cells) * stride) : _qkv.Bias, qkv + ((nint)row * stride), stride);
+            }
+        }
+
+        /// <summary>Attention of one window.</summary>
+        /// <param name="window">Its number.</param>
+        /// <param name="qkv">Its tokens' queries, keys and values.</param>
+        /// <param name="stride">Floats from one token to the next.</param>
+        /// <param name="y">Receives the rows of the tokens that are cells of the map.</param>
+        /// <param name="scratch">For the products.</param>
+        /// <returns>How many these are.</returns>
+        private int Attend<TOps, TVec, TTile>(int window, float* qkv, int stride, float* y, float* scratch)
             where TOps : struct, ISimd<TVec>
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
@@ -190,6 +218,10 @@ public static unsafe class WindowAttention
             float scale = 1f / MathF.Sqrt(headDim);
             byte* bands = stackalloc byte[tokens];
             bool masked = _shape.Shift > 0 && FillBands(window, bands);
+            bool* real = stackalloc bool[tokens];
+            int cells = 0;
+            for (int i = 0; i < tokens; i++)
+                cells += (real[i] = Cell(window, i) is not null) ? 1 : 0;
             var core = new AttentionCore(scratch, tokens, headDim, TTile.Layout);
             int wide = core.ScoreStride;
             for (int head = 0; head < _shape.Heads; head++)
@@ -213,8 +245,18 @@ public static unsafe class WindowAttention
                     Rows.Softmax<TOps, TVec>(row, wide);
                 }
 
-                core.WeightedValues<TOps, TVec, TTile>(q + (2 * channels), stride, y + (head * headDim), channels);
+                core.WeightedValues<TOps, TVec, TTile>(q + (2 * channels), stride);
+                float* target = y + (head * headDim);
+                for (int i = 0; i < tokens; i++)
+                {
+                    if (!real[i])
+                        continue;
+                    Rows.Copy<TOps, TVec>(core.OutputRow(i), target, headDim);
+                    target += channels;
+                }
             }
+
+            return cells;
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

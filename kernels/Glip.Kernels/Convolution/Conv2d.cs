@@ -148,12 +148,7 @@ internal unsafe struct ConvJob<TSource> : IKernelJob
         GemmCore.Multiply<TSource, TOps, TVec, TTile>(ref source, row0, rows, _weight, c, ldc, scratch);
         if (_planar)
         {
-            for (int o = 0; o < columns; o++)
-            {
-                float* plane = _y + ((nint)o * _rows) + row0;
-                for (int i = 0; i < rows; i++)
-                    plane[i] = c[((nint)i * ldc) + o];
-            }
+            Transposition.Run<TOps, TVec>(c, ldc, rows, columns, _y + row0, _rows);
         }
         else
         {

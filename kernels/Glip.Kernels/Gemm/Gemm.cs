@@ -70,14 +70,10 @@ public static unsafe class Gemm
         {
             PanelLayout layout = GemmTable.Layout(context.Isa);
             int padded = layout.Padded(columns);
-            if (!context.IsPlanning)
-            {
-                new ReadOnlySpan<float>(pb, columns).CopyTo(new Span<float>(pp, columns));
-                new Span<float>(pp + columns, padded - columns).Clear();
-                Packing.FromRows(pw, depth, columns, depth, pp + padded, layout);
-            }
-
-            Linear(context, x, rows, new PackedView(pp + padded, pp, columns, depth, layout), y, Activation.None, clamp, default, 0, 0);
+            var packed = new PackedView(pp + padded, pp, columns, depth, layout);
+            packed.FillBias(context, pb);
+            Packing.FromRows(context, pw, depth, packed);
+            Linear(context, x, rows, packed, y, Activation.None, clamp, default, 0, 0);
         }
     }
 

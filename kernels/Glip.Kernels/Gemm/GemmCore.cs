@@ -165,11 +165,6 @@ internal readonly unsafe struct TransposedRows(float* columns, nint stride) : IR
         where TOps : struct, ISimd<TVec>
         where TVec : unmanaged
     {
-        for (int k = 0; k < depth; k++)
-        {
-            float* source = _columns + ((k0 + k) * _stride) + row0;
-            for (int i = 0; i < rows; i++)
-                panel[(i * GemmCore.RowStride) + k] = source[i];
-        }
+        Transposition.Run<TOps, TVec>(_columns + (k0 * _stride) + row0, _stride, depth, rows, panel, GemmCore.RowStride);
     }
 }

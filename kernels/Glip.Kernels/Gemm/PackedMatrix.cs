@@ -68,7 +68,7 @@ public sealed unsafe class PackedMatrix
         Check.Length(weight, (long)columns * depth, nameof(weight));
         var matrix = new PackedMatrix(context, columns, depth, bias);
         fixed (float* source = weight)
-            Packing.FromRows(source, depth, columns, depth, matrix.View.Panels, matrix.Layout);
+            Packing.FromRows(context, source, depth, matrix.View);
         return matrix;
     }
 
@@ -84,7 +84,7 @@ public sealed unsafe class PackedMatrix
         Check.Length(weight, (long)columns * depth, nameof(weight));
         var matrix = new PackedMatrix(context, columns, depth, bias);
         fixed (float* source = weight)
-            Packing.FromColumns(source, columns, depth, columns, matrix.View.Panels, matrix.Layout);
+            Packing.FromColumns(context, source, columns, matrix.View);
         return matrix;
     }
 }
@@ -106,49 +106,16 @@ internal readonly unsafe struct PackedView(float* panels, float* bias, int colum
     public PackedView WithoutBias => new(Panels, null, Columns, Depth, Layout);
 
     public int PaddedColumns => Layout.Padded(Columns);
-}
 
-/// <summary>The loops that fill panels.</summary>
-internal static unsafe class Packing
-{
-    /// <summary>From [N, K] with rows <paramref name="stride"/> apart.</summary>
-    public static void FromRows(float* source, nint stride, int columns, int depth, float* target, PanelLayout layout)
+    /// <summary>Copies a bias of [N] and fills it up with zeros; nothing while planning.</summary>
+    public void FillBias(KernelContext context, float* source)
     {
-        int padded = layout.Padded(columns);
-        for (int first = 0; first < columns; first += layout.Width)
-        {
-            int panelWidth = Math.Min(layout.Width, padded - first), wide = Math.Min(panelWidth, columns - first);
-            for (int j = 0; j < wide; j++)
-            {
-                float* row = source + ((first + j) * stride);
-                float* column = target + j;
-                for (int k = 0; k < depth; k++)
-                    column[(nint)k * panelWidth] = row[k];
-            }
-
-            for (int j = wide; j < panelWidth; j++)
-            {
-                for (int k = 0; k < depth; k++)
-                    target[((nint)k * panelWidth) + j] = 0;
-            }
-
-            target += (nint)depth * panelWidth;
-        }
+        if (context.IsPlanning)
+            return;
+        new ReadOnlySpan<float>(source, Columns).CopyTo(new Span<float>(Bias, Columns));
+        new Span<float>(Bias + Columns, PaddedColumns - Columns).Clear();
     }
 
-    /// <summary>From [K, N] with rows <paramref name="stride"/> apart.</summary>
-    public static void FromColumns(float* source, nint stride, int depth, int columns, float* target, PanelLayout layout)
-    {
-        int padded = layout.Padded(columns);
-        for (int first = 0; first < columns; first += layout.Width)
-        {
-            int panelWidth = Math.Min(layout.Width, padded - first), wide = Math.Min(panelWidth, columns - first);
-            for (int k = 0; k < depth; k++)
-            {
-                new ReadOnlySpan<float>(source + (k * stride) + first, wide).CopyTo(new Span<float>(target, wide));
-                new Span<float>(target + wide, panelWidth - wide).Clear();
-                target += panelWidth;
-            }
-        }
-    }
+    /// <summary>Columns of the panel that starts at column <paramref name="first"/>.</summary>
+    public int WidthAt(int first) => Math.Min(Layout.Width, PaddedColumns - first);
 }

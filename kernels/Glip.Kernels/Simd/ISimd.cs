@@ -45,6 +45,9 @@ internal unsafe interface ISimd<TVec>
     /// <summary>Sum of all lanes.</summary>
     static abstract float Sum(TVec a);
 
+    /// <summary>Transposes a block of Width × Width floats: element (i, j) goes to (j, i).</summary>
+    static abstract void Transpose(float* source, nint sourceStride, float* target, nint targetStride);
+
     /// <summary>Fetches a cache line into the first-level cache; any address will do. Nothing where .NET offers no such instruction.</summary>
     static abstract void PrefetchNear(float* address);
 

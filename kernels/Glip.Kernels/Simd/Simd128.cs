@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 using Vec = System.Runtime.Intrinsics.Vector128<float>;
 
@@ -61,6 +62,28 @@ internal readonly unsafe struct Simd128 : ISimd<Vec>
         Vec b = Vector128.MaxNative(a, Vector128.Shuffle(a, Vector128.Create(2, 3, 0, 1)));
         return Vector128.MaxNative(b, Vector128.Shuffle(b, Vector128.Create(1, 0, 3, 2))).ToScalar();
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Transpose(float* source, nint sourceStride, float* target, nint targetStride)
+    {
+        Vec r0 = Vector128.Load(source), r1 = Vector128.Load(source + sourceStride);
+        Vec r2 = Vector128.Load(source + (2 * sourceStride)), r3 = Vector128.Load(source + (3 * sourceStride));
+        Vec low01 = InterleaveLow(r0, r1), high01 = InterleaveHigh(r0, r1), low23 = InterleaveLow(r2, r3), high23 = InterleaveHigh(r2, r3);
+        Vector128.Create(low01.GetLower(), low23.GetLower()).Store(target);
+        Vector128.Create(low01.GetUpper(), low23.GetUpper()).Store(target + targetStride);
+        Vector128.Create(high01.GetLower(), high23.GetLower()).Store(target + (2 * targetStride));
+        Vector128.Create(high01.GetUpper(), high23.GetUpper()).Store(target + (3 * targetStride));
+    }
+
+    /// <summary>a₀ b₀ a₁ b₁.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vec InterleaveLow(Vec a, Vec b) =>
+        Sse.IsSupported ? Sse.UnpackLow(a, b) : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(a, b) : Vector128.Create(a[0], b[0], a[1], b[1]);
+
+    /// <summary>a₂ b₂ a₃ b₃.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vec InterleaveHigh(Vec a, Vec b) =>
+        Sse.IsSupported ? Sse.UnpackHigh(a, b) : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(a, b) : Vector128.Create(a[2], b[2], a[3], b[3]);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void PrefetchNear(float* address)

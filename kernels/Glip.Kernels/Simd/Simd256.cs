@@ -58,6 +58,36 @@ internal readonly unsafe struct Simd256 : ISimd<Vec>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float MaxAcross(Vec a) => Simd128.MaxAcross(Vector128.MaxNative(a.GetLower(), a.GetUpper()));
 
+    public static void Transpose(float* source, nint sourceStride, float* target, nint targetStride)
+    {
+        if (!Avx.IsSupported)
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                for (int j = 0; j < 2; j++)
+                    Simd128.Transpose(source + (4 * i * sourceStride) + (4 * j), sourceStride, target + (4 * j * targetStride) + (4 * i), targetStride);
+            }
+
+            return;
+        }
+
+        // Half rows i and i + 4 share a vector, so that interleaving within lanes is all that remains.
+        for (int half = 0; half < 2; half++, source += 4, target += 4 * targetStride)
+        {
+            Vec r0 = Pair(source, sourceStride), r1 = Pair(source + sourceStride, sourceStride);
+            Vec r2 = Pair(source + (2 * sourceStride), sourceStride), r3 = Pair(source + (3 * sourceStride), sourceStride);
+            Vector256<double> low01 = Avx.UnpackLow(r0, r1).AsDouble(), high01 = Avx.UnpackHigh(r0, r1).AsDouble();
+            Vector256<double> low23 = Avx.UnpackLow(r2, r3).AsDouble(), high23 = Avx.UnpackHigh(r2, r3).AsDouble();
+            Avx.UnpackLow(low01, low23).AsSingle().Store(target);
+            Avx.UnpackHigh(low01, low23).AsSingle().Store(target + targetStride);
+            Avx.UnpackLow(high01, high23).AsSingle().Store(target + (2 * targetStride));
+            Avx.UnpackHigh(high01, high23).AsSingle().Store(target + (3 * targetStride));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vec Pair(float* row, nint stride) => Vector256.Create(Vector128.Load(row), Vector128.Load(row + (4 * stride)));
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void PrefetchNear(float* address)
     {

@@ -58,6 +58,41 @@ internal readonly unsafe struct Simd512 : ISimd<Vec>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float MaxAcross(Vec a) => Simd256.MaxAcross(Vector256.MaxNative(a.GetLower(), a.GetUpper()));
 
+    public static void Transpose(float* source, nint sourceStride, float* target, nint targetStride)
+    {
+        if (!Avx512F.IsSupported)
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                for (int j = 0; j < 2; j++)
+                    Simd256.Transpose(source + (8 * i * sourceStride) + (8 * j), sourceStride, target + (8 * j * targetStride) + (8 * i), targetStride);
+            }
+
+            return;
+        }
+
+        // Quarter rows i, i + 4, i + 8 and i + 12 share a vector, so that interleaving within lanes is all that remains.
+        for (int quarter = 0; quarter < 4; quarter++, source += 4, target += 4 * targetStride)
+        {
+            Vec r0 = Quad(source, sourceStride), r1 = Quad(source + sourceStride, sourceStride);
+            Vec r2 = Quad(source + (2 * sourceStride), sourceStride), r3 = Quad(source + (3 * sourceStride), sourceStride);
+            Vector512<double> low01 = Avx512F.UnpackLow(r0, r1).AsDouble(), high01 = Avx512F.UnpackHigh(r0, r1).AsDouble();
+            Vector512<double> low23 = Avx512F.UnpackLow(r2, r3).AsDouble(), high23 = Avx512F.UnpackHigh(r2, r3).AsDouble();
+            Avx512F.UnpackLow(low01, low23).AsSingle().Store(target);
+            Avx512F.UnpackHigh(low01, low23).AsSingle().Store(target + targetStride);
+            Avx512F.UnpackLow(high01, high23).AsSingle().Store(target + (2 * targetStride));
+            Avx512F.UnpackHigh(high01, high23).AsSingle().Store(target + (3 * targetStride));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vec Quad(float* row, nint stride)
+        {
+            Vec quad = Avx512F.InsertVector128(Vector128.Load(row).ToVector256Unsafe().ToVector512Unsafe(), Vector128.Load(row + (4 * stride)), 1);
+            quad = Avx512F.InsertVector128(quad, Vector128.Load(row + (8 * stride)), 2);
+            return Avx512F.InsertVector128(quad, Vector128.Load(row + (12 * stride)), 3);
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void PrefetchNear(float* address)
     {

@@ -56,6 +56,9 @@ internal readonly unsafe struct SimdScalar : ISimd<float>
     public static float MaxAcross(float a) => a;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Transpose(float* source, nint sourceStride, float* target, nint targetStride) => *target = *source;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void PrefetchNear(float* address)
     {
     }

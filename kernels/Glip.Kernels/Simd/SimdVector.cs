@@ -64,6 +64,16 @@ internal readonly unsafe struct SimdVector : ISimd<Vec>
         return best;
     }
 
+    // Vector<T> has no shuffles.
+    public static void Transpose(float* source, nint sourceStride, float* target, nint targetStride)
+    {
+        for (int i = 0; i < Vec.Count; i++)
+        {
+            for (int j = 0; j < Vec.Count; j++)
+                target[(j * targetStride) + i] = source[(i * sourceStride) + j];
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void PrefetchNear(float* address)
     {

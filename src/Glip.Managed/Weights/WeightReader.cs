@@ -53,6 +53,10 @@ internal sealed class WeightReader(WeightSource source, KernelContext kernels, s
         return PackedMatrix.FromRows(Kernels, weight, outputs, inputs * side * side, bias);
     }
 
+    /// <summary>A 3×3 convolution's <c>weight</c> [outputs, inputs, 3, 3] and <c>bias</c>, transformed for stride 1.</summary>
+    public WinogradFilter Winograd(string name, int outputs, int inputs) =>
+        WinogradFilter.Pack(Kernels, Values(name + ".weight", outputs, inputs, 3, 3), outputs, inputs, Values(name + ".bias", outputs));
+
     /// <summary>A norm's <c>weight</c> and <c>bias</c>.</summary>
     public NormWeights Norm(string name, int channels) => new(Values(name + ".weight", channels), Values(name + ".bias", channels));
 

@@ -9,13 +9,12 @@ namespace Glip.Managed.Model.DyHead;
 internal sealed class DyConv
 {
     private const float NormEpsilon = 1e-5f;
-    private static readonly ConvWindow s_same = new(3, 1, 1);
     private readonly int _channels;
     private readonly int _groups;
     private readonly Branch _coarser;
     private readonly Branch _own;
     private readonly Branch _finer;
-    private readonly PackedMatrix _offset;
+    private readonly WinogradFilter _offset;
     private readonly float[] _attention;
     private readonly float _attentionBias;
     private readonly DyRelu _relu;
@@ -27,7 +26,7 @@ internal sealed class DyConv
         _coarser = new Branch(weights.Under("DyConv.0."), channels);
         _own = new Branch(weights.Under("DyConv.1."), channels);
         _finer = new Branch(weights.Under("DyConv.2."), channels);
-        _offset = weights.Convolution("offset", ModulatedDeformConv2d.OffsetChannels + ModulatedDeformConv2d.Taps, channels, 3);
+        _offset = weights.Winograd("offset", ModulatedDeformConv2d.OffsetChannels + ModulatedDeformConv2d.Taps, channels);
         _attention = weights.Values("AttnConv.1.weight", 1, channels, 1, 1);
         _attentionBias = weights.Scalar("AttnConv.1.bias");
         _relu = new DyRelu(weights.Under("relu."), channels);
@@ -51,7 +50,7 @@ internal sealed class DyConv
         bool hasFiner = level > 0, hasCoarser = level < pyramid.Levels - 1;
 
         using WorkspaceBuffer motion = pass.Rent(size.Cells, ModulatedDeformConv2d.OffsetChannels + ModulatedDeformConv2d.Taps);
-        Conv2d.Forward(kernels, own, size.Height, size.Width, _channels, s_same, _offset, motion, planar: true);
+        WinogradConv2d.Forward(kernels, own, size.Height, size.Width, _offset, motion, planar: true);
         Span<float> offsets = motion.Span[..(ModulatedDeformConv2d.OffsetChannels * size.Cells)];
         Span<float> masks = motion.Span[offsets.Length..];
         Elementwise.Sigmoid(kernels, masks, masks);
