@@ -28,13 +28,13 @@ internal static class ModelCommand
     {
         var config = new Option<string>("--config")
         {
-            Description = $"{string.Join(", ", GlipConfig.PublishedNames)}; default glip-t",
+            Description = $"{string.Join(", ", GlipConfig.PublishedNames)}",
             HelpName = "NAME",
             DefaultValueFactory = _ => "glip-t",
         };
         var size = new Option<string>("--size")
         {
-            Description = "picture rows x columns, used without resizing; default 800x1216",
+            Description = "picture rows x columns, used without resizing",
             HelpName = "HxW",
             DefaultValueFactory = _ => "800x1216",
         };
