@@ -10,7 +10,7 @@ internal sealed class MachineOptions
 
     private readonly Option<string> _isa = new("--isa")
     {
-        Description = $"instruction set: auto (default), {string.Join(", ", SimdIsas.All.Select(SimdIsas.Name))}",
+        Description = $"instruction set: auto, {string.Join(", ", SimdIsas.All.Select(SimdIsas.Name))}",
         HelpName = "NAME",
         DefaultValueFactory = _ => "auto",
     };

@@ -10,21 +10,21 @@ internal sealed class ModelOptions
 {
     private readonly Option<string[]> _config = new("--config")
     {
-        Description = $"model: {string.Join(", ", GlipConfig.PublishedNames)}; default glip-t and glip-l",
+        Description = $"model: {string.Join(", ", GlipConfig.PublishedNames)}",
         HelpName = "NAME",
         DefaultValueFactory = _ => ["glip-t", "glip-l"],
     };
 
     private readonly Option<string[]> _size = new("--size")
     {
-        Description = "picture rows x columns, used without resizing; default 800x1216 and 480x640",
+        Description = "picture rows x columns, used without resizing",
         HelpName = "HxW",
         DefaultValueFactory = _ => ["800x1216", "480x640"],
     };
 
     private readonly Option<int[]> _tokens = new("--tokens")
     {
-        Description = "text tokens, [CLS] and [SEP] included; default 11",
+        Description = "text tokens, [CLS] and [SEP] included",
         HelpName = "N",
         DefaultValueFactory = _ => [11],
     };

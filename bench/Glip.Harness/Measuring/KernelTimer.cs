@@ -19,6 +19,7 @@ internal sealed class KernelTimer
     private const double FirstWarmUpSeconds = 0.5;
     private const double WarmUpSeconds = 0.1;
     private const double TimedSeconds = 0.3;
+    private const double MostPeakSeconds = 0.05;
     private const int FewestSamples = 7;
     private const int MostSamples = 51;
 
@@ -33,13 +34,14 @@ internal sealed class KernelTimer
     /// <param name="samples">Samples to take, or null for about a third of a second's worth.</param>
     public KernelTiming Measure(Action kernel, long multiplyAdds, int? samples = null)
     {
-        int calls = WarmUp(kernel);
+        (int calls, double last) = WarmUp(kernel);
+        double peakSeconds = Math.Clamp(last, PeakMeter.LeastSeconds, MostPeakSeconds);
         var seconds = new List<double>();
         var fractions = new List<double>();
-        double total = 0, before = _peak.Gflops();
+        double total = 0, before = _peak.Gflops(peakSeconds);
         while (samples is { } wanted ? seconds.Count < wanted : seconds.Count < FewestSamples || (total < TimedSeconds && seconds.Count < MostSamples))
         {
-            double sample = Time(kernel, calls), after = _peak.Gflops();
+            double sample = Time(kernel, calls), after = _peak.Gflops(peakSeconds);
             seconds.Add(sample / calls);
             fractions.Add(Gflops(multiplyAdds, sample / calls) / ((before + after) / 2));
             total += sample;
@@ -67,8 +69,8 @@ internal sealed class KernelTimer
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    /// <summary>Calls until the code and the caches are warm; returns how many calls make a sample.</summary>
-    private int WarmUp(Action kernel)
+    /// <summary>Calls until the code and the caches are warm; returns how many calls make a sample, and how long the last one took.</summary>
+    private (int Calls, double Seconds) WarmUp(Action kernel)
     {
         int calls = 1;
         double total = 0, last;
@@ -81,6 +83,6 @@ internal sealed class KernelTimer
         }
         while (total < _warmUpSeconds || last < LeastSampleSeconds);
         _warmUpSeconds = WarmUpSeconds;
-        return calls;
+        return (calls, last);
     }
 }

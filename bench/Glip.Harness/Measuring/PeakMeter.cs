@@ -3,33 +3,37 @@ using Glip.Kernels;
 
 namespace Glip.Harness.Measuring;
 
-/// <summary>The multiply-add ceiling of a context, in samples short enough to stand between two calls of a kernel.</summary>
+/// <summary>The multiply-add ceiling of a context, in samples that can stand between two calls of a kernel.</summary>
 internal sealed class PeakMeter
 {
-    private const double SampleSeconds = 0.004;
+    /// <summary>Shorter samples would measure the wake-up of workers.</summary>
+    public const double LeastSeconds = 0.004;
+
     private const int FirstRounds = 1000;
 
     private readonly KernelContext _context;
-    private readonly int _rounds;
+    private readonly double _roundsPerSecond;
 
-    /// <summary>Finds out how long a sample must be.</summary>
+    /// <summary>Finds out how many rounds a sample takes.</summary>
     public PeakMeter(KernelContext context)
     {
         _context = context;
-        _rounds = FirstRounds;
-        for (double seconds = 0; seconds < SampleSeconds / 2; _rounds = (int)(_rounds * Math.Clamp(SampleSeconds / seconds, 1, 10)))
-            seconds = Time(_rounds).Seconds;
+        int rounds = FirstRounds;
+        double seconds = Time(rounds).Seconds;
+        for (; seconds < LeastSeconds; seconds = Time(rounds).Seconds)
+            rounds *= 2;
+        _roundsPerSecond = rounds / seconds;
     }
 
     /// <summary>Billions of float operations a second from registers, now.</summary>
-    public double Gflops()
+    /// <param name="sampleSeconds">
+    /// Length of the sample. Where other programs want the processor too, a short one slips in between them: compare samples of like length.
+    /// </param>
+    public double Gflops(double sampleSeconds = LeastSeconds)
     {
-        (double seconds, long operations) = Time(_rounds);
+        (double seconds, long operations) = Time((int)Math.Clamp(sampleSeconds * _roundsPerSecond, 1, int.MaxValue));
         return 1e-9 * operations / seconds;
     }
-
-    /// <summary>The median of several samples.</summary>
-    public double Gflops(int samples) => KernelTimer.Median(Enumerable.Range(0, samples).Select(_ => Gflops()));
 
     private (double Seconds, long Operations) Time(int rounds)
     {
