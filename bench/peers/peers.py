@@ -10,6 +10,8 @@ import statistics
 import subprocess
 import sys
 
+import numpy as np
+
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 ARTIFACTS = ROOT / "artifacts/peers"
@@ -99,6 +101,11 @@ def median(values):
 def ratio(peer, ours):
     """The median over the rounds of peer's time by ours in the same round: load that comes and goes hits both."""
     return median([p / o for p, o in zip(peer, ours)])
+
+
+def largest_difference(expected, found):
+    """Relative to the largest expected value."""
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
 def machine():
