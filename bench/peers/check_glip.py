@@ -1,24 +1,28 @@
 """Checks glip_torch.py against the recordings of the original in tests/data: every stage, in the three forms that model.py times.
 
-Run:  /usr/bin/python3 bench/peers/check_glip.py [--full] [--large]
-      --full adds GLIP-T and GLIP-T (A) at full size (about a minute), --large also GLIP-L
+Run:  /usr/bin/python3 bench/peers/check_glip.py [--onnx] [--full] [--large]
+      --onnx adds the exported graphs of the small models on ONNX Runtime, results of the head only,
+      --full GLIP-T and GLIP-T (A) at full size (about a minute), --large GLIP-L
 Exit: 0 if all stages agree, 1 if not. One line a run: the largest difference per part, relative to each tensor's largest value.
 """
 
 import argparse
+import contextlib
 import json
 import pathlib
 import sys
+import tempfile
 
 import numpy as np
 import torch
 from PIL import Image
 
+import glip_export
 import glip_torch
+import peers
 import procedural
 
 DATA = pathlib.Path(__file__).parents[2] / "tests/data"
-FORMS = {"plain, 256 tokens": ("plain", True), "plain, real tokens": ("plain", False), "folded, real tokens": ("folded", False)}
 MEAN, STD = np.float32([103.530, 116.280, 123.675]), np.float32([57.375, 57.120, 58.395])
 
 # Which names belong to a part, and what float32 in another order of summation may differ by: see tests/Shared/Tolerance.cs
@@ -76,10 +80,10 @@ def to_real_tokens(name, value, tokens):
 
 
 def compare(expected, actual, info, large):
-    """part -> (largest relative difference, name); names beyond their tolerance"""
+    """Arrays by name against a recording: part -> largest relative difference; what is beyond its tolerance."""
     worst, wrong = {}, []
     for name, value in actual.items():
-        value = to_real_tokens(name, value.numpy(), info["n_tokens"])
+        value = to_real_tokens(name, value, info["n_tokens"])
         if name in expected:
             right = to_real_tokens(name, expected[name], info["n_tokens"])
             if right.shape != value.shape:
@@ -101,39 +105,76 @@ def compare(expected, actual, info, large):
         difference = float(np.abs(right - value).max() / scale)
         if not difference <= tolerance:
             wrong.append(f"{name}: {difference:.1e} of the largest value, allowed {tolerance:.0e}")
-        if difference >= worst.get(part, (-1, ""))[0]:
-            worst[part] = (difference, name)
+        worst[part] = max(difference, worst.get(part, 0))
     return worst, wrong
 
 
-@torch.no_grad()
-def run_case(models, path, image_folder, large=False):
+def report(title, expected, actual, info, large=False):
+    """Prints a line; returns how many stages differ."""
+    worst, wrong = compare(expected, actual, info, large)
+    parts = ", ".join(f"{part} {worst[part]:.1e}" for part, _, _ in PARTS if part in worst)
+    print(f"{title}: {parts}{'' if not wrong else '  WRONG'}")
+    for line in wrong:
+        print("  " + line)
+    return len(wrong)
+
+
+def read_case(path, image_folder):
+    """A recording, its facts, and its inputs by name for padded text; None if it has detections only."""
     expected, info = read_safetensors(path)
     if not any(name.removeprefix("sample.").startswith("fpn.") for name in expected):
-        return 0  # a recording of detections only
-    facts = path.with_suffix(".json")
-    info.update(json.loads(facts.read_text()))
+        return None
+    info.update(json.loads(path.with_suffix(".json").read_text()))
     if "pre.resized_u8" in expected:
         resized = expected["pre.resized_u8"]
     else:
         resized = picture(image_folder / pathlib.Path(info["image"]).name, info["resized_hw"])
-    image = preprocess(resized)
-    ids = torch.from_numpy(expected["text.input_ids"].astype(np.int64))
-    keep = torch.from_numpy(expected["text.attention_mask"].astype(np.int64))
+    integers = lambda name: torch.from_numpy(expected[name].astype(np.int64))
+    return expected, info, {"image": preprocess(resized), "ids": integers("text.input_ids"), "keep": integers("text.attention_mask")}
+
+
+def inputs_of(form, inputs, tokens):
+    if glip_export.FORMS[form][1]:
+        return inputs
+    return {"image": inputs["image"], "ids": inputs["ids"][:, :tokens]}
+
+
+def forms_of(models):
+    return [form for form, (fusion, _) in glip_export.FORMS.items() if fusion in models]
+
+
+@torch.no_grad()
+def run_case(models, path, image_folder, large=False):
+    case = read_case(path, image_folder)
+    if case is None:
+        return 0
+    expected, info, inputs = case
     failures = 0
-    for form, (fusion, padded) in FORMS.items():
-        if fusion not in models:
-            continue
+    for form in forms_of(models):
         glip_torch.Recorder.off = recorder = glip_torch.Recorder()
-        tokens = 256 if padded else info["n_tokens"]
-        models[fusion](image, ids[:, :tokens], keep if padded else None)
+        models[glip_export.FORMS[form][0]](*inputs_of(form, inputs, info["n_tokens"]).values())
         glip_torch.Recorder.off = None
-        worst, wrong = compare(expected, recorder.results, info, large)
-        failures += len(wrong)
-        parts = ", ".join(f"{part} {worst[part][0]:.1e}" for part, _, _ in PARTS if part in worst)
-        print(f"{path.parent.name}/{path.stem}, {form}: {parts}{'' if not wrong else '  WRONG'}")
-        for line in wrong:
-            print("  " + line)
+        actual = {name: value.numpy() for name, value in recorder.results.items()}
+        failures += report(f"{path.parent.name}/{path.stem}, {form}", expected, actual, info, large)
+    return failures
+
+
+def run_onnx(models, path, image_folder, ort):
+    expected, info, inputs = read_case(path, image_folder)
+    failures = 0
+    for form in forms_of(models):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            mine = inputs_of(form, inputs, info["n_tokens"])
+            glip_export.export(models[glip_export.FORMS[form][0]], mine, folder / "graph.onnx")
+            for key, value in mine.items():
+                value.numpy().tofile(folder / key)
+            ort.ask(op="load", model=str(folder / "graph.onnx"), threads=1, level="all", inputs={key: str(folder / key) for key in mine})
+            results = ort.ask(op="save", folder=name)["outputs"]
+            actual = {key: np.fromfile(folder / f"{i}.bin", np.float32).reshape(dims) for i, (key, dims) in enumerate(results.items())}
+            if list(actual) != glip_export.OUTPUTS:
+                raise SystemExit(f"{path.stem}: expected outputs {glip_export.OUTPUTS}, found {list(actual)}")
+            failures += report(f"{path.parent.name}/{path.stem}, {form}, ONNX Runtime", expected, actual, info)
     return failures
 
 
@@ -157,7 +198,7 @@ def build(config, seed):
     return models
 
 
-def check_micro(name):
+def check_micro(name, ort):
     facts = json.loads((DATA / name / "config.json").read_text())
     models = build(micro_config(facts), facts["seed"])
     ours, theirs = models["plain"].state_dict(), facts["state_dict"]
@@ -168,7 +209,8 @@ def check_micro(name):
     for key, value in ours.items():
         if list(value.shape) != theirs[key][0]:
             raise SystemExit(f"{key}: expected {theirs[key][0]}, found {list(value.shape)}")
-    return sum(run_case(models, path, DATA / "images") for path in sorted((DATA / name).glob("*.safetensors")))
+    failures = sum(run_case(models, path, DATA / "images") for path in sorted((DATA / name).glob("*.safetensors")))
+    return failures + (run_onnx(models, DATA / name / "c0_full.safetensors", DATA / "images", ort) if ort else 0)
 
 
 def check_full(config, recording):
@@ -178,12 +220,14 @@ def check_full(config, recording):
 
 def main():
     parser = argparse.ArgumentParser(description="compare glip_torch.py with the recordings in tests/data")
+    parser.add_argument("--onnx", action="store_true", help="also the exported graphs of the small models on ONNX Runtime")
     parser.add_argument("--full", action="store_true", help="also GLIP-T and GLIP-T (A) at full size")
     parser.add_argument("--large", action="store_true", help="also GLIP-L")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    failures = check_micro("micro_a") + check_micro("micro_b")
+    with peers.onnx_runtime() if args.onnx else contextlib.nullcontext() as ort:
+        failures = check_micro("micro_a", ort) + check_micro("micro_b", ort)
     if args.full:
         failures += check_full("glip-t-a", "glip_t_a") + check_full("glip-t", "glip_t_c")
     if args.large:

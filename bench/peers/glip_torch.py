@@ -75,6 +75,11 @@ def shift_mask(height, width, window):
     return (labels[:, :, None] != labels[:, None, :]) * -100.0
 
 
+def shape(x):
+    """A tensor's shape as plain numbers: an exported graph then has fixed shapes and does not work them out anew."""
+    return [int(size) for size in x.shape]
+
+
 def pad(x, right, bottom):
     """Zeros beside and below a map [1, H, W, C]; no operation at all where none are needed."""
     return F.pad(x, (0, 0, 0, right, 0, bottom)) if right or bottom else x
@@ -82,12 +87,20 @@ def pad(x, right, bottom):
 
 def partition(x, window):
     """[1, H, W, C] -> [windows, window², C]"""
-    _, h, w, c = x.shape
-    return x.view(h // window, window, w // window, window, c).permute(0, 2, 1, 3, 4).reshape(-1, window * window, c)
+    _, h, w, c = shape(x)
+    windows = (h // window) * (w // window)
+    return x.view(h // window, window, w // window, window, c).permute(0, 2, 1, 3, 4).reshape(windows, window * window, c)
 
 
 def unpartition(x, window, h, w):
-    return x.view(h // window, w // window, window, window, -1).permute(0, 2, 1, 3, 4).reshape(1, h, w, -1)
+    c = shape(x)[2]
+    return x.view(h // window, w // window, window, window, c).permute(0, 2, 1, 3, 4).reshape(1, h, w, c)
+
+
+def tokens(x):
+    """[1, H, W, C] -> [1, H·W, C]"""
+    _, h, w, c = shape(x)
+    return x.view(1, h * w, c)
 
 
 class WindowAttention(nn.Module):
@@ -101,7 +114,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, x, mask):
-        windows, n, c = x.shape
+        windows, n, c = shape(x)
         q, k, v = self.qkv(x).view(windows, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
         bias = self.relative_position_bias_table[self.relative_position_index.view(-1)].view(n, n, self.heads).permute(2, 0, 1)
         scores = (q * self.scale) @ k.transpose(-2, -1) + bias
@@ -131,7 +144,7 @@ class SwinBlock(nn.Module):
 
     def attention(self, x, h, w):
         """x + attention(LN(x)), x [1, H·W, C]"""
-        c = x.shape[2]
+        c = shape(x)[2]
         padded_h, padded_w = (-(-size // self.window) * self.window for size in (h, w))
         y = pad(self.norm1(x).view(1, h, w, c), padded_w - w, padded_h - h)
         mask = None
@@ -155,9 +168,9 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
 
     def forward(self, x, h, w):
-        x = pad(x.view(1, h, w, -1), w % 2, h % 2)
+        x = pad(x.view(1, h, w, shape(x)[2]), w % 2, h % 2)
         x = torch.cat([x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]], -1)
-        return self.reduction(self.norm(x)).view(1, -1, self.reduction.out_features)
+        return tokens(self.reduction(self.norm(x)))
 
 
 class SwinStage(nn.Module):
@@ -176,7 +189,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, image):
         x = self.proj(image)
-        return self.norm(x.flatten(2).transpose(1, 2)), int(x.shape[2]), int(x.shape[3])
+        _, c, h, w = shape(x)
+        return self.norm(x.view(1, c, h * w).transpose(1, 2)), h, w
 
 
 class Swin(nn.Module):
@@ -199,7 +213,7 @@ class Swin(nn.Module):
                 x = block(x, h, w)
                 record(f"body.layers.{s}.blocks.{b}", x)
             if s > 0:
-                maps.append(getattr(self, f"norm{s}")(x).view(1, h, w, -1).permute(0, 3, 1, 2).contiguous())
+                maps.append(getattr(self, f"norm{s}")(x).view(1, h, w, shape(x)[2]).permute(0, 3, 1, 2).contiguous())
                 record(f"body.out.stage{s + 2}", maps[-1])
             if s < 3:
                 x = stage.downsample(x, h, w)
@@ -218,13 +232,8 @@ class TopBlocks(nn.Module):
         self.p7 = nn.Conv2d(c, c, 3, 2, 1)
 
 
-def sides(x):
-    """Height and width of a map as plain numbers, so that an exported graph has fixed shapes."""
-    return int(x.shape[2]), int(x.shape[3])
-
-
 def nearest(x, like):
-    return F.interpolate(x, size=sides(like), mode="nearest")
+    return F.interpolate(x, size=shape(like)[2:], mode="nearest")
 
 
 class Fpn(nn.Module):
@@ -267,7 +276,7 @@ class BertSelfAttention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
 
     def forward(self, x, mask):
-        _, n, c = x.shape
+        _, n, c = shape(x)
         split = lambda y: y.view(1, n, self.heads, c // self.heads).transpose(1, 2)
         scores = split(self.query(x)) @ split(self.key(x)).transpose(-1, -2) / math.sqrt(c // self.heads)
         if self.clamped:
@@ -323,7 +332,7 @@ class BertEmbeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.text_width, eps=1e-12)
 
     def forward(self, ids):
-        n = ids.shape[1]
+        n = shape(ids)[1]
         return self.LayerNorm(self.word_embeddings(ids) + self.token_type_embeddings.weight[0] + self.position_embeddings.weight[:n])
 
 
@@ -364,10 +373,10 @@ class BiMultiHeadAttention(nn.Module):
 
     def split(self, x):
         """[n, width] -> [heads, n, size]"""
-        return x.view(-1, self.heads, self.size).transpose(0, 1)
+        return x.view(shape(x)[0], self.heads, self.size).transpose(0, 1)
 
     def merge(self, x):
-        return x.transpose(0, 1).reshape(-1, self.heads * self.size)
+        return x.transpose(0, 1).reshape(shape(x)[1], self.heads * self.size)
 
     def plain(self, x, text, mask):
         """x [A, C], text [T, C'], mask [T] added to the image's scores or None -> what both gain."""
@@ -384,17 +393,17 @@ class BiMultiHeadAttention(nn.Module):
 
     def folded(self, x, text):
         """The same without a map of `width` channels: each product of two projections is taken on the text's side."""
-        t, c = text.shape[0], x.shape[1]
-        k = self.split(self.l_proj(text) * self.size**-0.5)
-        weight = lambda linear: linear.weight.view(self.heads, self.size, -1)
-        keys = torch.bmm(k, weight(self.v_proj)).view(-1, c)
-        key_bias = (k * self.v_proj.bias.view(self.heads, 1, self.size)).sum(-1).view(-1)
+        (n, c), t, heads, size = shape(x), shape(text)[0], self.heads, self.size
+        k = self.split(self.l_proj(text) * size**-0.5)
+        weight = lambda linear: linear.weight.view(heads, size, c)
+        keys = torch.bmm(k, weight(self.v_proj)).view(heads * t, c)
+        key_bias = (k * self.v_proj.bias.view(heads, 1, size)).sum(-1).view(heads * t)
         scores = (x @ keys.t() + key_bias).clamp(-CLAMP, CLAMP)
-        out = self.out_v_proj.weight.t().reshape(self.heads, self.size, c)
-        values = torch.bmm(self.split(self.values_l_proj(text)), out).view(-1, c)
-        to_image = scores.view(-1, self.heads, t).softmax(-1).view(-1, self.heads * t) @ values + self.out_v_proj.bias
-        gathered = (scores.t().softmax(-1) @ x).view(self.heads, t, c)
-        to_text = torch.bmm(gathered, weight(self.values_v_proj).transpose(1, 2)) + self.values_v_proj.bias.view(self.heads, 1, self.size)
+        out = self.out_v_proj.weight.t().reshape(heads, size, c)
+        values = torch.bmm(self.split(self.values_l_proj(text)), out).view(heads * t, c)
+        to_image = scores.view(n, heads, t).softmax(-1).view(n, heads * t) @ values + self.out_v_proj.bias
+        gathered = (scores.t().softmax(-1) @ x).view(heads, t, c)
+        to_text = torch.bmm(gathered, weight(self.values_v_proj).transpose(1, 2)) + self.values_v_proj.bias.view(heads, 1, size)
         return to_image, self.out_l_proj(self.merge(to_text))
 
 
@@ -408,6 +417,12 @@ class BiAttentionBlock(nn.Module):
         self.gamma_l = nn.Parameter(torch.empty(config.text_width))
 
 
+def rows(x):
+    """[1, C, H, W] -> [H·W, C]"""
+    _, c, h, w = shape(x)
+    return x.reshape(c, h * w).t()
+
+
 class VLFuse(nn.Module):
     def __init__(self, config, folded):
         super().__init__()
@@ -416,7 +431,7 @@ class VLFuse(nn.Module):
 
     def forward(self, maps, text, keep):
         block = self.b_attn
-        x = block.layer_norm_v(torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1)[0])
+        x = block.layer_norm_v(torch.cat([rows(m) for m in maps]))
         text = block.layer_norm_l(text[0])
         if self.folded:
             dx, dl = block.attn.folded(x, text)
@@ -424,9 +439,8 @@ class VLFuse(nn.Module):
             mask = None if keep is None else torch.where(keep[0] == 0, torch.full((), -9e15), torch.ones(()))
             dx, dl = block.attn.plain(x, text, mask)
         x = (x + block.gamma_v * dx).t()
-        sizes = [sides(m) for m in maps]
-        parts = x.split([h * w for h, w in sizes], 1)
-        return [part.reshape(1, -1, h, w) for part, (h, w) in zip(parts, sizes)], (text + block.gamma_l * dl)[None]
+        parts = x.split([math.prod(shape(m)[2:]) for m in maps], 1)
+        return [part.reshape(shape(m)) for part, m in zip(parts, maps)], (text + block.gamma_l * dl)[None]
 
 
 # ---- DyHead --------------------------------------------------------------------------------------------------------------
@@ -443,10 +457,10 @@ class DeformConv(nn.Module):
 
     def forward(self, x, offsets, mask):
         """Offsets and mask of another size than the output's are read as flat memory of that size, as the original does."""
-        h, w = ((size + self.stride - 1) // self.stride for size in sides(x))
-        if sides(offsets) != (h, w):
-            offsets = offsets.reshape(-1)[: 18 * h * w].view(1, 18, h, w)
-            mask = mask.reshape(-1)[: 9 * h * w].view(1, 9, h, w)
+        h, w = ((size + self.stride - 1) // self.stride for size in shape(x)[2:])
+        if shape(offsets)[2:] != [h, w]:
+            offsets = offsets.reshape(math.prod(shape(offsets)))[: 18 * h * w].view(1, 18, h, w)
+            mask = mask.reshape(math.prod(shape(mask)))[: 9 * h * w].view(1, 9, h, w)
         y = torchvision.ops.deform_conv2d(x, offsets, self.conv.weight, self.conv.bias, self.stride, 1, 1, mask)
         return self.bn(y)
 
@@ -458,7 +472,7 @@ class DyRelu(nn.Module):
 
     def forward(self, x):
         theta = F.hardsigmoid(self.fc(x.mean((2, 3))))
-        a1, b1, a2, b2 = theta.view(4, 1, -1, 1, 1)
+        a1, b1, a2, b2 = theta.view(4, 1, shape(x)[1], 1, 1)
         return torch.maximum(x * (2 * a1) + (b1 - 0.5), x * (2 * a2 - 1) + (b2 - 0.5))
 
 
@@ -481,7 +495,7 @@ class DyConv(nn.Module):
                 branches.append(finer(maps[level - 1], offsets, mask))
             if level < len(maps) - 1:
                 small = coarser(maps[level + 1], offsets, mask)
-                branches.append(F.interpolate(small, size=sides(x), mode="bilinear", align_corners=True))
+                branches.append(F.interpolate(small, size=shape(x)[2:], mode="bilinear", align_corners=True))
             weighted = [F.hardsigmoid(self.AttnConv(branch)) * branch for branch in branches]
             results.append(self.relu(sum(weighted[1:], weighted[0]) / len(branches)))
         return results
@@ -525,13 +539,13 @@ class Head(nn.Module):
                 for level, x in zip(FPN_LEVELS, maps):
                     record(f"{name}.visual.{level}", x)
         text = F.normalize(text[0], dim=-1, eps=1e-12)
-        tokens = self.dot_product_projection_text(text / 2).t() / self.log_scale.exp()
+        keys = self.dot_product_projection_text(text / 2).t() / self.log_scale.exp()
         bias = text @ self.bias_lang + self.bias0
         boxes, centerness, logits = [], [], []
         for level, (name, x) in enumerate(zip(FPN_LEVELS, maps)):
             boxes.append(self.bbox_pred(x) * self.scales[level].scale)
             centerness.append(self.centerness(x))
-            logits.append((x.flatten(2).transpose(1, 2) @ tokens + bias).clamp(-CLAMP, CLAMP))
+            logits.append((rows(x) @ keys + bias).clamp(-CLAMP, CLAMP)[None])
             record(f"head.bbox_reg.{name}", boxes[-1])
             record(f"head.centerness.{name}", centerness[-1])
             record(f"head.dot_product_logits.{name}", logits[-1])

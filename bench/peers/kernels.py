@@ -73,7 +73,7 @@ def load_ort(ort, kernel, shape, threads, folder):
     ort.ask(op="save", folder=str(folder))
     for i, right in enumerate(expected):
         found = np.fromfile(folder / f"{i}.bin", np.float32).reshape(right.shape)
-        difference = float(np.abs(found - right.numpy()).max() / right.abs().max())
+        difference = peers.largest_difference(right.numpy(), found)
         if not difference < LARGEST_DIFFERENCE:
             raise peers.PeerError(f"{kernel} {shape}: ONNX Runtime and PyTorch differ by {difference:.1e} of the largest value")
     return level

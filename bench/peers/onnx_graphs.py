@@ -20,7 +20,7 @@ OWN = "peers"  # the domain of operators that opset 16 lacks
 
 @parse_args("v", "is", "v", "v", "f", "b")
 def layer_norm(g, x, shape, weight, bias, epsilon, cudnn):
-    return g.op(f"{OWN}::LayerNormalization", x, weight, bias, axis_i=-len(shape), epsilon_f=epsilon).setType(x.type())
+    return g.op(f"{OWN}::LayerNormalization", x, weight, bias, axis_i=-len(shape), epsilon_f=epsilon).setType(g.original_node.output().type())
 
 
 @parse_args("v", "v", "v", "v", "v", "i", "i", "i", "i", "i", "i", "i", "i", "b")
@@ -28,8 +28,7 @@ def deform_conv2d(g, x, weight, offset, mask, bias, sh, sw, ph, pw, dh, dw, grou
     result = g.op(
         f"{OWN}::DeformConv", x, weight, offset, bias, mask, strides_i=[sh, sw], pads_i=[ph, pw, ph, pw],
         dilations_i=[dh, dw], group_i=groups, offset_group_i=offset_groups)
-    sizes = [1, weight.type().sizes()[0], *offset.type().sizes()[2:]]
-    return result.setType(x.type().with_sizes(sizes))
+    return result.setType(g.original_node.output().type())
 
 
 def to_opset_19(model):

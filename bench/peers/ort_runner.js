@@ -39,7 +39,7 @@ async function load(request) {
     interOpNumThreads: 1,
     executionMode: 'sequential',
     logSeverityLevel: 3,
-    extra: { session: { intra_op: { allow_spinning: '1' } } },
+    extra: { session: { intra_op: { allow_spinning: '1' }, set_denormal_as_zero: '1' } },
     ...(request.optimized && { optimizedModelFilePath: request.optimized }),
     ...(request.profile && { enableProfiling: true, profileFilePrefix: request.profile }),
   });

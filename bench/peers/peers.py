@@ -1,14 +1,20 @@
 """What kernels.py and model.py share: processes that are measured in turn, and reports."""
 
 import ctypes
+import datetime
+import importlib.metadata
 import json
 import os
 import pathlib
+import platform
+import re
 import shlex
 import signal
 import statistics
 import subprocess
 import sys
+
+import numpy as np
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -33,9 +39,12 @@ class Peer:
 
     def __init__(self, command, environment=None):
         self._name = pathlib.Path(command[1]).name
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})},
-            preexec_fn=end_with_parent)
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})},
+                preexec_fn=end_with_parent)
+        except OSError as error:
+            raise PeerError(f"cannot start {command[0]}: {error.strerror}") from error
 
     def ask(self, **request):
         self._process.send_signal(signal.SIGCONT)
@@ -86,7 +95,10 @@ def glip_bench(command, *arguments):
         start = ["dotnet", str(program)]
     else:
         start = shlex.split(command)
-    done = subprocess.run([*start, *map(str, arguments), "--json"], capture_output=True, text=True)
+    try:
+        done = subprocess.run([*start, *map(str, arguments), "--json"], capture_output=True, text=True)
+    except OSError as error:
+        raise PeerError(f"cannot start {start[0]}: {error.strerror}") from error
     if done.returncode != 0:
         raise PeerError(f"glip-bench {' '.join(map(str, arguments))}: {done.stderr.strip()}")
     return json.loads(done.stdout)
@@ -101,19 +113,32 @@ def ratio(peer, ours):
     return median([p / o for p, o in zip(peer, ours)])
 
 
+def largest_difference(expected, found):
+    """Relative to the largest expected value."""
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
 def machine():
-    """Processor and versions, for the head of a report."""
-    cpu = next(line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
-    return f"{cpu}, {os.cpu_count()} processors"
+    """Processor, versions and date, for the head of a report."""
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    package = ARTIFACTS / "node_modules/onnxruntime-node/package.json"
+    ort = json.loads(package.read_text())["version"] if package.exists() else "not installed"
+    torch = importlib.metadata.version("torch").split("+")[0]
+    return f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} processors, ONNX Runtime {ort}, PyTorch {torch}, {datetime.date.today()}"
 
 
 def write(rows, columns, style, extra=None):
     """Prints rows (dicts) as an aligned table, Markdown or JSON; extra: further lists of rows by name, for JSON."""
     if style == "json":
-        print(json.dumps({"rows": rows, **(extra or {})}, indent=2))
+        print(json.dumps({"machine": machine(), "rows": rows, **(extra or {})}, indent=2))
         return
-    cell = lambda value: "" if value is None else f"{value:.3g}" if isinstance(value, float) and value < 100 else f"{value:.0f}" if isinstance(value, float) else str(value)
-    lines = [[cell(row.get(column)) for column in columns] for row in rows]
+
+    def cell(value):
+        if not isinstance(value, float):
+            return str(value)
+        return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+    lines = [[cell(row[column]) for column in columns] for row in rows]
     if style == "markdown":
         for line in (columns, ["---"] * len(columns), *lines):
             print("| " + " | ".join(line) + " |")

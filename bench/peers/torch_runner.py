@@ -60,6 +60,7 @@ def memory(request):
 @torch.no_grad()
 def main():
     torch.set_num_threads(int(sys.argv[1]))
+    torch.set_flush_denormal(True)
     operations = {"load": load, "run": run, "release": release, "memory": memory}
     for line in sys.stdin:
         request = json.loads(line)
