@@ -76,18 +76,23 @@ internal readonly unsafe struct DeformableRows(
     {
         int outputWidth = window.Output(width);
         nint plane = (nint)outputWidth * window.Output(height);
-        for (int i = 0; i < rows; i++, panel += GemmCore.RowStride)
+        for (int k = k0; k < k0 + depth;)
         {
-            int p = row0 + i;
-            int top = (p / outputWidth * window.Stride) - window.Padding, left = (p % outputWidth * window.Stride) - window.Padding;
-            for (int k = k0; k < k0 + depth;)
+            // Tap by tap: neighbouring outputs sample neighbouring cells, which are then still in the first-level cache.
+            int tap = k / channels, c0 = k % channels, run = Math.Min(channels - c0, k0 + depth - k);
+            float* dy = _offsets + (2 * tap * plane), dx = dy + plane, masks = _masks + (tap * plane), target = panel + (k - k0);
+            int x0 = row0 % outputWidth, top = (row0 / outputWidth * window.Stride) - window.Padding + (tap / 3), left = (tap % 3) - window.Padding;
+            for (int p = row0; p < row0 + rows; p++, target += GemmCore.RowStride)
             {
-                int tap = k / channels, c0 = k % channels, run = Math.Min(channels - c0, k0 + depth - k);
-                float y = top + (tap / 3) + _offsets[(2 * tap * plane) + p];
-                float x = left + (tap % 3) + _offsets[(((2 * tap) + 1) * plane) + p];
-                Sample<TOps, TVec>(y, x, _masks[(tap * plane) + p], c0, run, panel + (k - k0));
-                k += run;
+                Sample<TOps, TVec>(top + dy[p], left + (x0 * window.Stride) + dx[p], masks[p], c0, run, target);
+                if (++x0 == outputWidth)
+                {
+                    x0 = 0;
+                    top += window.Stride;
+                }
             }
+
+            k += run;
         }
     }
 
@@ -103,49 +108,54 @@ internal readonly unsafe struct DeformableRows(
             return;
         }
 
-        int y0 = (int)MathF.Floor(y), x0 = (int)MathF.Floor(x);
+        int y0 = (int)MathF.Floor(y), x0 = (int)MathF.Floor(x), right = channels;
         float fy = y - y0, fx = x - x0;
         float w00 = (1 - fy) * (1 - fx) * mask, w01 = (1 - fy) * fx * mask, w10 = fy * (1 - fx) * mask, w11 = fy * fx * mask;
-
-        // A neighbour outside the map gets weight 0 and the address of one inside.
-        int y1 = y0 + 1, x1 = x0 + 1;
-        if (y0 < 0)
+        nint down = (nint)width * channels;
+        if ((uint)y0 >= (uint)(height - 1) || (uint)x0 >= (uint)(width - 1))
         {
-            w00 = w01 = 0;
-            y0 = 0;
+            // At the border, a neighbour outside the map gets weight 0 and the address of one inside.
+            if (y0 < 0)
+            {
+                w00 = w01 = 0;
+                y0 = 0;
+                down = 0;
+            }
+            else if (y0 == height - 1)
+            {
+                w10 = w11 = 0;
+                down = 0;
+            }
+
+            if (x0 < 0)
+            {
+                w00 = w10 = 0;
+                x0 = 0;
+                right = 0;
+            }
+            else if (x0 == width - 1)
+            {
+                w01 = w11 = 0;
+                right = 0;
+            }
         }
 
-        if (y1 >= height)
-        {
-            w10 = w11 = 0;
-            y1 = y0;
-        }
-
-        if (x0 < 0)
-        {
-            w00 = w10 = 0;
-            x0 = 0;
-        }
-
-        if (x1 >= width)
-        {
-            w01 = w11 = 0;
-            x1 = x0;
-        }
-
-        float* r0 = _x + ((nint)y0 * width * channels) + c0, r1 = _x + ((nint)y1 * width * channels) + c0;
-        float* a = r0 + ((nint)x0 * channels), b = r0 + ((nint)x1 * channels), c = r1 + ((nint)x0 * channels), d = r1 + ((nint)x1 * channels);
+        float* a = _x + ((((nint)y0 * width) + x0) * channels) + c0, b = a + right, c = a + down, d = c + right;
         TVec va = TOps.Broadcast(w00), vb = TOps.Broadcast(w01), vc = TOps.Broadcast(w10), vd = TOps.Broadcast(w11);
         int i = 0;
-        for (; i <= count - TOps.Width; i += TOps.Width)
+        for (; i <= count - (2 * TOps.Width); i += 2 * TOps.Width)
         {
-            TVec sum = TOps.Multiply(TOps.Load(a + i), va);
-            sum = TOps.MultiplyAdd(TOps.Load(b + i), vb, sum);
-            sum = TOps.MultiplyAdd(TOps.Load(c + i), vc, sum);
-            TOps.Store(TOps.MultiplyAdd(TOps.Load(d + i), vd, sum), target + i);
+            int j = i + TOps.Width;
+            TVec first = TOps.Multiply(TOps.Load(a + i), va), second = TOps.Multiply(TOps.Load(a + j), va);
+            first = TOps.MultiplyAdd(TOps.Load(b + i), vb, first);
+            second = TOps.MultiplyAdd(TOps.Load(b + j), vb, second);
+            first = TOps.MultiplyAdd(TOps.Load(c + i), vc, first);
+            second = TOps.MultiplyAdd(TOps.Load(c + j), vc, second);
+            TOps.Store(TOps.MultiplyAdd(TOps.Load(d + i), vd, first), target + i);
+            TOps.Store(TOps.MultiplyAdd(TOps.Load(d + j), vd, second), target + j);
         }
 
         for (; i < count; i++)
-            target[i] = (a[i] * w00) + (b[i] * w01) + (c[i] * w10) + (d[i] * w11);
+            target[i] = SimdScalar.MultiplyAdd(d[i], w11, SimdScalar.MultiplyAdd(c[i], w10, SimdScalar.MultiplyAdd(b[i], w01, a[i] * w00)));
     }
 }

@@ -33,8 +33,8 @@ internal static unsafe class GemmCore
     /// <summary>Elements of the largest tile: 24 vectors of 512 bits.</summary>
     private const int MaxTile = 384;
 
-    /// <summary>Floats of the A block that <see cref="Multiply"/> needs for up to <paramref name="rows"/> rows.</summary>
-    public static int PanelFloats(int rows) => PaddedRows(rows) * RowStride;
+    /// <summary>Floats of the A block that <see cref="Multiply"/> needs for up to <paramref name="rows"/> rows: as filled, and turned for tiles that want that.</summary>
+    public static int PanelFloats(int rows) => PaddedRows(rows) * (RowStride + MaxDepth);
 
     /// <summary>Every tile's height divides this.</summary>
     public const int RowGranule = 24;
@@ -88,6 +88,9 @@ internal static unsafe class GemmCore
             source.Fill<TOps, TVec>(row0, rows, k0, depth, panel);
             for (int i = rows; i < filledRows; i++)
                 new Span<float>(panel + (i * RowStride), depth).Clear();
+            float* turned = panel + (PaddedRows(rows) * RowStride);
+            for (int i = 0; TTile.TurnedRows != 0 && i < filledRows; i += TTile.TurnedRows)
+                Transposition.Run<TOps, TVec>(panel + (i * RowStride), RowStride, TTile.TurnedRows, depth, turned + (i * depth), TTile.TurnedRows);
             for (int j = firstColumn; j < endColumn; j += layout.Width)
             {
                 int width = Math.Min(layout.Width, endColumn - j), height = TTile.Rows(width);
@@ -104,10 +107,11 @@ internal static unsafe class GemmCore
                 nint fetched = GemmPrefetch.Floats(lines, depth);
                 for (int i = 0; i < rows; i += height, next += fetched)
                 {
+                    float* a = TTile.TurnedRows == 0 ? panel + (i * RowStride) : turned + (i * depth);
                     if (i + height <= cRows && j - firstColumn + width <= cColumns)
-                        tile(depth, panel + (i * RowStride), bPanel, cPanel + (i * ldc), ldc, bias, next, lines);
+                        tile(depth, a, bPanel, cPanel + (i * ldc), ldc, bias, next, lines);
                     else
-                        Edge(tile, depth, panel + (i * RowStride), bPanel, cPanel + (i * ldc), ldc, bias, width, Math.Min(height, cRows - i), Math.Min(width, cColumns - (j - firstColumn)));
+                        Edge(tile, depth, a, bPanel, cPanel + (i * ldc), ldc, bias, width, Math.Min(height, cRows - i), Math.Min(width, cColumns - (j - firstColumn)));
                 }
             }
         }

@@ -9,6 +9,8 @@ internal readonly unsafe struct NarrowTiles<TOps, TVec> : IGemmMicroKernel
 {
     public static PanelLayout Layout => new(2 * TOps.Width, TOps.Width);
 
+    public static int TurnedRows => 0;
+
     public static int Rows(int columns) => columns == 2 * TOps.Width ? 6 : 12;
 
     public static delegate*<int, float*, float*, float*, nint, float*, float*, int, void> Tile(int columns) => columns == 2 * TOps.Width ? &Tile6x2 : &Tile12x1;

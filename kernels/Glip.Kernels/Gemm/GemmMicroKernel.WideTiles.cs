@@ -12,6 +12,8 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
 {
     public static PanelLayout Layout => new(4 * TOps.Width, TOps.Width);
 
+    public static int TurnedRows => 0;
+
     public static int Rows(int columns) => columns == 4 * TOps.Width ? 6 : columns == 3 * TOps.Width ? 8 : 12;
 
     public static delegate*<int, float*, float*, float*, nint, float*, float*, int, void> Tile(int columns) =>

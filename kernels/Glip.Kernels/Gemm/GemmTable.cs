@@ -23,7 +23,7 @@ public static class GemmTable
         SimdIsa.V128 => NarrowTiles<Simd128, Vector128<float>>.Layout,
         SimdIsa.Avx2 => NarrowTiles<Simd256, Vector256<float>>.Layout,
         SimdIsa.Avx512 => WideTiles<Simd512, Vector512<float>>.Layout,
-        SimdIsa.Neon => F32Neon_8x8.Layout,
+        SimdIsa.Neon => NeonTiles.Layout,
         _ => throw new ArgumentOutOfRangeException(nameof(isa), isa, "is not an instruction set"),
     };
 }

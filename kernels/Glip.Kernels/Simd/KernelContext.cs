@@ -100,7 +100,7 @@ public sealed unsafe class KernelContext : IDisposable
             SimdIsa.V128 => &Call<TJob>.Invoke<Simd128, Vector128<float>, NarrowTiles<Simd128, Vector128<float>>>,
             SimdIsa.Avx2 => &Call<TJob>.Invoke<Simd256, Vector256<float>, NarrowTiles<Simd256, Vector256<float>>>,
             SimdIsa.Avx512 => &Call<TJob>.Invoke<Simd512, Vector512<float>, WideTiles<Simd512, Vector512<float>>>,
-            SimdIsa.Neon => &Call<TJob>.Invoke<Simd128, Vector128<float>, F32Neon_8x8>,
+            SimdIsa.Neon => &Call<TJob>.Invoke<Simd128, Vector128<float>, NeonTiles>,
             _ => throw new ArgumentOutOfRangeException(nameof(isa), isa, "is not an instruction set"),
         };
 

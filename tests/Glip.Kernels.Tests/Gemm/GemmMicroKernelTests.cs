@@ -42,7 +42,7 @@ public unsafe class GemmMicroKernelTests
     {
         Check<NarrowTiles<SimdScalar, float>>();
         Check<WideTiles<SimdScalar, float>>();
-        Check<F32Neon_8x8>();
+        Check<NeonTiles>();
 
         static void Check<TTile>()
             where TTile : struct, IGemmMicroKernel
@@ -73,7 +73,7 @@ public unsafe class GemmMicroKernelTests
             float[] before = Noise.Uniform(4, ((mr - 1) * ldc) + nr);
             foreach (bool withBias in (bool[])[true, false])
             {
-                Canary ca = Canary.Of(a), cb = Canary.Of(b), cc = Canary.Of(before), cbias = Canary.Of(bias);
+                Canary ca = Canary.Of(TTile.TurnedRows == 0 ? a : Turn(a, depth, mr)), cb = Canary.Of(b), cc = Canary.Of(before), cbias = Canary.Of(bias);
                 fixed (float* pa = ca.Span, pb = cb.Span, pc = cc.Span, pbias = cbias.Span)
                     TTile.Tile(nr)(depth, pa, pb, pc, ldc, withBias ? pbias : null, pb, 3);
                 ca.VerifyUntouched();
@@ -100,6 +100,9 @@ public unsafe class GemmMicroKernelTests
             }
         }
     }
+
+    private static float[] Turn(float[] a, int depth, int rows) =>
+        [.. Enumerable.Range(0, depth * rows).Select(at => a[(at % rows * GemmCore.RowStride) + (at / rows)])];
 
     private readonly struct TileJob(PanelLayout* layout) : IKernelJob
     {
