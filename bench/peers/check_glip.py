@@ -151,9 +151,9 @@ def run_case(models, path, image_folder, large=False):
     expected, info, inputs = case
     failures = 0
     for form in forms_of(models):
-        glip_torch.Recorder.off = recorder = glip_torch.Recorder()
+        glip_torch.Recorder.current = recorder = glip_torch.Recorder()
         models[glip_export.FORMS[form][0]](*inputs_of(form, inputs, info["n_tokens"]).values())
-        glip_torch.Recorder.off = None
+        glip_torch.Recorder.current = None
         actual = {name: value.numpy() for name, value in recorder.results.items()}
         failures += report(f"{path.parent.name}/{path.stem}, {form}", expected, actual, info, large)
     return failures

@@ -44,17 +44,17 @@ CONFIGS = {
 
 
 class Recorder:
-    """Keeps intermediate results by their names in the recordings; `Recorder.off` keeps nothing."""
+    """Intermediate results by their names in the recordings, kept while it is `Recorder.current`."""
 
-    off = None
+    current = None
 
     def __init__(self):
         self.results = {}
 
 
 def record(name, value):
-    if Recorder.off is not None:
-        Recorder.off.results[name] = value
+    if Recorder.current is not None:
+        Recorder.current.results[name] = value
 
 
 # ---- Swin ----------------------------------------------------------------------------------------------------------------
