@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Diagnostics;
-using System.Text;
 using Glip.Harness.Measuring;
 using Glip.Harness.Reports;
 using Glip.Kernels;
@@ -16,8 +15,6 @@ namespace Glip.Harness.Commands;
 /// <summary>Times whole detections of a published configuration with procedural weights: no checkpoint needed.</summary>
 internal static class ModelCommand
 {
-    // [CLS], a word, [SEP].
-    private const int LeastTokens = 3;
     private const int DefaultTokens = 11;
     private const int DefaultRepeat = 5;
 
@@ -38,19 +35,28 @@ internal static class ModelCommand
             HelpName = "HxW",
             DefaultValueFactory = _ => "800x1216",
         };
-        var tokens = NumberOption.Count("--tokens", "text tokens, [CLS] and [SEP] included; default 11", LeastTokens);
+        var tokens = NumberOption.Count("--tokens", "text tokens of one label, [CLS] and [SEP] included; default 11", 0);
+        var prompt = new Option<string>("--prompt")
+        {
+            Description = "a sentence instead of --tokens, as glip detect takes it; every word and sign counts as one token",
+            HelpName = "TEXT",
+        };
         var repeat = NumberOption.Count("--repeat", "timed calls after one warm-up; default 5", 1);
         var machine = new MachineOptions();
         var format = new ReportOptions();
-        var command = new Command("model", "time whole detections") { config, size, tokens, repeat };
+        var command = new Command("model", "time whole detections") { config, size, tokens, prompt, repeat };
         machine.AddTo(command);
         format.AddTo(command);
         command.SetAction(parsed =>
         {
             GlipConfig model = ModelOptions.ParseConfig(parsed.GetRequiredValue(config));
             (int height, int width) = ModelOptions.ParseSize(parsed.GetRequiredValue(size));
+            string? text = parsed.GetValue(prompt);
+            if (text is not null && parsed.GetValue(tokens) is not null)
+                throw new UsageException("--prompt and --tokens exclude each other");
+            BenchPrompt asked = text is null ? BenchPrompt.OfLength(model, parsed.GetValue(tokens) ?? DefaultTokens) : BenchPrompt.OfText(model, text);
             Report report = Measure(
-                model, height, width, parsed.GetValue(tokens) ?? DefaultTokens, machine.Isa(parsed), machine.Threads(parsed),
+                model, height, width, asked, machine.Isa(parsed), machine.Threads(parsed),
                 parsed.GetValue(repeat) ?? DefaultRepeat);
             format.Write(report, parsed, output);
         });
@@ -61,22 +67,19 @@ internal static class ModelCommand
     /// <param name="config">The model; its weights are made by formula.</param>
     /// <param name="height">Rows of the picture.</param>
     /// <param name="width">Columns of the picture.</param>
-    /// <param name="tokens">Text tokens, specials included.</param>
+    /// <param name="asked">The sentence.</param>
     /// <param name="isa">Instruction set.</param>
     /// <param name="threads">Threads.</param>
     /// <param name="repeat">Timed calls.</param>
-    /// <exception cref="UsageException">A number of tokens that the model does not read.</exception>
     /// <exception cref="ArgumentException">A picture that no model takes.</exception>
-    public static Report Measure(GlipConfig config, int height, int width, int tokens, SimdIsa isa, int threads, int repeat)
+    public static Report Measure(GlipConfig config, int height, int width, BenchPrompt asked, SimdIsa isa, int threads, int repeat)
     {
-        if (tokens < LeastTokens || tokens > config.MaxQueryLength)
-            throw new UsageException($"--tokens must be {LeastTokens} to {config.MaxQueryLength}, which is what {config.Name} reads, found {tokens}");
         _ = ImageGeometry.Plan(height, width, 0, 0, config.SizeDivisibility); // refuses absurd sizes before anything is allocated
         using var detector = GlipDetector.Load(
-            new ProceduralWeights(config, 1, PlaceholderVocabulary(config)), new GlipOptions { Isa = isa.Name(), Threads = threads });
+            new ProceduralWeights(config, 1, asked.Vocabulary(config)), new GlipOptions { Isa = isa.Name(), Threads = threads });
         byte[] pixels = new byte[height * width * 3];
         new Random(1).NextBytes(pixels);
-        Prompt prompt = Prompt.FromSpans(string.Concat(Enumerable.Repeat("a ", tokens - 2)), [(0, 1)]);
+        Prompt prompt = asked.Prompt;
         var options = new DetectOptions { MinSize = 0, MaxSize = 0, Threshold = 1 };
 
         // Plans, reserves memory and warms up.
@@ -103,7 +106,8 @@ internal static class ModelCommand
         var report = new Report();
         report.Add("config", config.Name);
         report.Add("size", $"{height}x{width}");
-        report.Add("tokens", tokens);
+        report.Add("tokens", asked.Tokens);
+        report.Add("labels", prompt.Phrases.Count);
         report.Add("median_s", Cell.Number(KernelTimer.Median(seconds), 3));
         report.Add("min_s", Cell.Number(seconds.Min(), 3));
         report.Add("threads", detector.Threads);
@@ -128,13 +132,5 @@ internal static class ModelCommand
         }
 
         return report;
-    }
-
-    /// <summary>A vocabulary of the model's size whose words mean nothing: specials, then the letter that the prompt repeats.</summary>
-    private static byte[] PlaceholderVocabulary(GlipConfig config)
-    {
-        IEnumerable<string> tokens = new[] { "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a" }
-            .Concat(Enumerable.Range(6, config.Bert.VocabularySize - 6).Select(i => $"[unused{i}]"));
-        return Encoding.UTF8.GetBytes(string.Join('\n', tokens));
     }
 }

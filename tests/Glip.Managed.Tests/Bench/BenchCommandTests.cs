@@ -10,6 +10,11 @@ namespace Glip.Tests.Bench;
 /// <summary>What <c>glip-bench</c> prints. How fast anything is, is not asserted anywhere.</summary>
 public class BenchCommandTests
 {
+    // 255 words.
+    private const string LongPrompt = Fifty + Fifty + Fifty + Fifty + Fifty + "a a a a a";
+    private const string Fifty = Ten + Ten + Ten + Ten + Ten;
+    private const string Ten = "a a a a a a a a a a ";
+
     private static readonly string[] s_kernelFields = ["kernel", "shape", "isa", "threads", "median_ms", "gflops", "peak_fraction"];
 
     [Fact]
@@ -81,7 +86,7 @@ public class BenchCommandTests
     public void A_model_is_timed_whole_and_by_stage()
     {
         using var output = new StringWriter();
-        ModelCommand.Measure(SmallModel.Config, 64, 96, 7, SimdIsas.Best, threads: 1, repeat: 3).Write(output, ReportFormat.Json);
+        ModelCommand.Measure(SmallModel.Config, 64, 96, BenchPrompt.OfLength(SmallModel.Config, 7), SimdIsas.Best, threads: 1, repeat: 3).Write(output, ReportFormat.Json);
         using var document = JsonDocument.Parse(output.ToString());
         JsonElement report = document.RootElement;
         Assert.Superset(
@@ -100,7 +105,25 @@ public class BenchCommandTests
         Assert.All(stages, stage => Assert.InRange(stage.GetProperty("bytes").GetInt64(), 1, workspace));
     }
 
+    [Fact]
+    public void A_prompt_is_one_token_a_word()
+    {
+        BenchPrompt asked = BenchPrompt.OfText(SmallModel.Config, "Red car . dog .");
+        Assert.Equal((7, 2), (asked.Tokens, asked.Prompt.Phrases.Count));
+        string[] vocabulary = System.Text.Encoding.UTF8.GetString(asked.Vocabulary(SmallModel.Config)).Split('\n');
+        Assert.Equal(SmallModel.Config.Bert.VocabularySize, vocabulary.Length);
+        Assert.Equal(["red", "car", ".", "dog"], vocabulary[5..9]);
+
+        using var output = new StringWriter();
+        ModelCommand.Measure(SmallModel.Config, 64, 96, asked, SimdIsas.Best, threads: 1, repeat: 1).Write(output, ReportFormat.Json);
+        using var document = JsonDocument.Parse(output.ToString());
+        Assert.Equal(7, document.RootElement.GetProperty("tokens").GetInt32());
+        Assert.Equal(2, document.RootElement.GetProperty("labels").GetInt32());
+    }
+
     [Theory]
+    [InlineData("--prompt and --tokens exclude each other", "model", "--prompt", "dog", "--tokens", "5")]
+    [InlineData("--prompt has 255 words and signs, glip-t reads 254", "model", "--prompt", LongPrompt)]
     [InlineData("'sse9' is not an instruction set: expected auto, avx512, avx2", "gemm", "--isa", "sse9")]
     [InlineData("--shape '1x2'", "gemm", "--shape", "1x2")]
     [InlineData("--kind must be one of window, bert, mha, bi", "attention", "--kind", "mlp")]
