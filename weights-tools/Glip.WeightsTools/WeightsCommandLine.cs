@@ -4,6 +4,7 @@ using System.Globalization;
 using Glip.Managed;
 using Glip.Managed.Model;
 using Glip.Managed.Weights;
+using Glip.WeightsTools.Tensors;
 
 namespace Glip.WeightsTools;
 
@@ -16,6 +17,8 @@ internal static class WeightsCommandLine
     private const int Failed = 1;
     private const int WrongUsage = 2;
     private const int Interrupted = 130;
+
+    private static readonly Dictionary<string, TensorType> s_types = new() { ["f32"] = TensorType.F32, ["f16"] = TensorType.F16, ["bf16"] = TensorType.BF16 };
 
     /// <summary>Runs the command with the given streams.</summary>
     public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error)
@@ -46,29 +49,38 @@ internal static class WeightsCommandLine
 
     private static Command ConvertCommand()
     {
-        var source = new Argument<string>("SRC") { Description = "PyTorch checkpoint (.pth) in the original's layout" };
-        var config = new Option<string>("--config")
+        var source = new Argument<string>("SRC")
         {
-            Description = $"JSON file of the model's sizes, or a published model: {string.Join(", ", GlipConfig.PublishedNames)}",
-            Required = true,
+            Description = "checkpoint: PyTorch (.pth) or safetensors, with the original's names or mmdetection's; or a model file, to be written anew",
         };
-        var vocabulary = new Option<string>("--vocab")
+        var config = new Option<string?>("--config")
         {
-            Description = "WordPiece vocabulary that belongs to the checkpoint, one token a line",
-            Required = true,
+            Description = $"published model ({string.Join(", ", GlipConfig.PublishedNames)}) or JSON file of sizes, where those that shapes decide may be missing. Default: what shapes say",
+            HelpName = "NAME|FILE",
         };
-        var target = new Option<string>("--out") { Description = "model file to write; an existing one is replaced", Required = true };
-        var type = new Option<string>("--dtype") { Description = "precision of the stored weights", DefaultValueFactory = _ => "f32" };
-        type.AcceptOnlyFromAmong("f32", "f16");
+        var vocabulary = new Option<string?>("--vocab")
+        {
+            Description = "WordPiece vocabulary that belongs to the checkpoint, one token a line. Needed unless SRC is a model file",
+            HelpName = "FILE",
+        };
+        var target = new Option<string>("--out") { Description = "model file to write; an existing one is replaced", Required = true, HelpName = "MODEL" };
+        var type = new Option<string>("--dtype") { Description = "precision of the stored weights: f32, f16, bf16", DefaultValueFactory = _ => "f32" };
+        type.AcceptOnlyFromAmong([.. s_types.Keys]);
+        var ema = new Option<bool>("--ema") { Description = "take the moving average of the weights (model_ema) instead of the weights" };
+        var ignoreChecksums = new Option<bool>("--ignore-checksums") { Description = "read storages whose checksum in the archive is wrong" };
 
-        var command = new Command("convert", "Makes a model file from a checkpoint.") { source, config, vocabulary, target, type };
+        var command = new Command("convert", "Makes a model file from a checkpoint.") { source, config, vocabulary, target, type, ema, ignoreChecksums };
         command.SetAction((parsed, cancellation) => Task.Run(
             () => Convert(
-                parsed.GetRequiredValue(source),
-                parsed.GetRequiredValue(config),
-                parsed.GetRequiredValue(vocabulary),
-                parsed.GetRequiredValue(target),
-                parsed.GetRequiredValue(type) == "f16" ? TensorType.F16 : TensorType.F32,
+                new ConversionRequest
+                {
+                    Source = parsed.GetRequiredValue(source),
+                    Target = parsed.GetRequiredValue(target),
+                    VocabularyPath = parsed.GetValue(vocabulary),
+                    Type = s_types[parsed.GetRequiredValue(type)],
+                    Reading = new TensorFileOptions { UseEma = parsed.GetValue(ema), IgnoreChecksums = parsed.GetValue(ignoreChecksums) },
+                },
+                parsed.GetValue(config),
                 parsed.InvocationConfiguration,
                 cancellation),
             cancellation));
@@ -88,46 +100,38 @@ internal static class WeightsCommandLine
         return command;
     }
 
-    private static int Convert(
-        string source,
-        string configName,
-        string vocabulary,
-        string target,
-        TensorType type,
-        InvocationConfiguration streams,
-        CancellationToken cancellation)
+    private static int Convert(ConversionRequest request, string? config, InvocationConfiguration streams, CancellationToken cancellation)
     {
-        if (Path.GetFullPath(source) == Path.GetFullPath(target))
+        if (Path.GetFullPath(request.Source) == Path.GetFullPath(request.Target))
         {
             streams.Error.WriteLine("glip-weights: --out is the checkpoint itself");
             return WrongUsage;
         }
 
-        GlipConfig config;
-        if (GlipConfig.PublishedNames.Contains(configName))
+        if (config is not null && GlipConfig.PublishedNames.Contains(config))
         {
-            config = GlipConfig.Published(configName);
+            request = request with { Config = GlipConfig.Published(config) };
         }
-        else if (File.Exists(configName))
+        else if (config is not null && !File.Exists(config))
         {
-            config = GlipConfig.Parse(File.ReadAllBytes(configName), configName);
+            string published = string.Join(", ", GlipConfig.PublishedNames);
+            streams.Error.WriteLine($"glip-weights: --config '{config}' is neither a file nor one of {published}");
+            return WrongUsage;
         }
         else
         {
-            string published = string.Join(", ", GlipConfig.PublishedNames);
-            streams.Error.WriteLine($"glip-weights: --config '{configName}' is neither a file nor one of {published}");
-            return WrongUsage;
+            request = request with { ConfigPath = config };
         }
 
-        ConversionReport report = CheckpointConverter.Convert(source, config, vocabulary, target, type, cancellation);
-        Print(report, target, type, streams.Output);
+        Print(CheckpointConverter.Convert(request, cancellation), request, streams.Output);
         return Done;
     }
 
-    private static void Print(ConversionReport report, string target, TensorType type, TextWriter output)
+    private static void Print(ConversionReport report, ConversionRequest request, TextWriter output)
     {
-        long bytes = new FileInfo(target).Length;
-        output.WriteLine($"wrote {target}: {report.Tensors} tensors, {type.SafetensorsName()}, {DisplayText.Bytes(bytes)}");
+        long bytes = new FileInfo(request.Target).Length;
+        output.WriteLine($"read {request.Source}: {report.SourceKind}, configuration {DisplayText.Quote(report.Config.Name)}");
+        output.WriteLine($"wrote {request.Target}: {report.Tensors} tensors, {request.Type.SafetensorsName()}, {DisplayText.Bytes(bytes)}");
         if (report.MostChangedTensor is not null)
         {
             string change = report.LargestChange.ToString("0.0e+0", CultureInfo.InvariantCulture);

@@ -21,6 +21,8 @@ public sealed class ModelFile : WeightSource
     /// <summary>The tensor that holds the vocabulary's bytes.</summary>
     internal const string VocabularyTensor = "glip.vocabulary";
 
+    private const string OwnPrefix = "glip.";
+
     private readonly SafetensorsFile _file;
     private readonly byte[] _vocabulary;
 
@@ -29,7 +31,7 @@ public sealed class ModelFile : WeightSource
         _file = file;
         Config = ReadConfig(file);
         _vocabulary = ReadVocabulary(file, Config);
-        TensorNames = [.. file.Entries.Select(e => e.Name).Where(name => name != VocabularyTensor)];
+        TensorNames = [.. file.Entries.Select(e => e.Name).Where(name => !IsOwnTensor(name))];
         CheckParameters();
     }
 
@@ -73,10 +75,13 @@ public sealed class ModelFile : WeightSource
         return new ModelFile(SafetensorsFile.FromMemory(bytes, name));
     }
 
+    /// <summary>Whether a tensor is the format's and no weight: the vocabulary, and what later versions of the format add.</summary>
+    internal static bool IsOwnTensor(string name) => name.StartsWith(OwnPrefix, StringComparison.Ordinal);
+
     /// <inheritdoc/>
     public override bool TryGetTensor(string name, out WeightTensor tensor)
     {
-        if (name != VocabularyTensor)
+        if (!IsOwnTensor(name))
             return _file.TryGetTensor(name, out tensor);
         tensor = default;
         return false;
