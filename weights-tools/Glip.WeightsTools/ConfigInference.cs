@@ -40,7 +40,7 @@ internal static class ConfigInference
         {
             given = ToObject(json);
         }
-        catch (Exception e) when (e is JsonException or ArgumentException) // the latter for keys that stand twice
+        catch (JsonException e)
         {
             throw new GlipFormatException($"{origin}: not a GLIP configuration: {e.Message}", e);
         }
@@ -131,5 +131,5 @@ internal static class ConfigInference
         : JsonNode.DeepEquals(pair.Value, published[pair.Key]));
 
     private static JsonObject ToObject(ReadOnlySpan<byte> json) =>
-        JsonNode.Parse(json) as JsonObject ?? throw new JsonException("expected a JSON object");
+        JsonNode.Parse(json, nodeOptions: null, new JsonDocumentOptions { AllowDuplicateProperties = false }) as JsonObject ?? throw new JsonException("expected a JSON object");
 }

@@ -112,6 +112,52 @@ public sealed class CheckpointConverterTests : IDisposable
     }
 
     [Fact]
+    public void A_safetensors_file_of_the_same_names_converts_as_a_checkpoint()
+    {
+        Convert(Checkpoint(Tensors()));
+        byte[] expected = File.ReadAllBytes(Target);
+        byte[] hub = ModelBytes([.. Tensors().Select(t => t with { Name = "module." + t.Name })], []);
+        Assert.Equal("safetensors file", Convert(hub).SourceKind);
+        Assert.Equal(expected, File.ReadAllBytes(Target));
+    }
+
+    [Fact]
+    public void A_model_file_can_be_written_anew_with_its_own_configuration_and_vocabulary()
+    {
+        Convert(Checkpoint(Tensors()), TensorType.F16);
+        byte[] expected = File.ReadAllBytes(Target);
+        ConversionReport report = CheckpointConverter.Convert(new() { Source = _folder.Write("m", ModelBytes()), Target = Target, Type = TensorType.F16 });
+        Assert.Equal("tiny", report.Config.Name);
+        Assert.Empty(report.Unknown);
+        Assert.Equal(expected, File.ReadAllBytes(Target));
+    }
+
+    [Fact]
+    public void A_file_without_vocabulary_asks_for_one()
+    {
+        Refusal.Expect<GlipFormatException>(
+            "has no vocabulary of its own, name the one that it was trained with: --vocab",
+            () => Convert(Request(Checkpoint(Tensors())) with { VocabularyPath = null }));
+    }
+
+    [Fact]
+    public void A_configuration_that_contradicts_a_shape_is_refused_with_the_tensor()
+    {
+        string path = _folder.Write("c.json", Config with { Channels = 8 } is var wider ? wider.ToJson() : []);
+        Refusal.Expect<GlipFormatException>(
+            "tensor 'backbone.fpn.fpn_inner2.weight' expected [8,4,1,1], found [4,4,1,1]; is this the right configuration?",
+            () => Convert(Request(Checkpoint(Tensors())) with { Config = null, ConfigPath = path }));
+    }
+
+    [Fact]
+    public void Weights_that_are_not_finite_are_refused()
+    {
+        List<Tensor> tensors = Tensors();
+        MemoryMarshal.Cast<byte, float>(Find(tensors, "rpn.head.bias_lang").Bytes.AsSpan())[3] = float.NaN;
+        Expect("x.pth: tensor 'rpn.head.bias_lang': has NaN at element 3: weights must be finite", Checkpoint(tensors));
+    }
+
+    [Fact]
     public void A_missing_tensor_is_named()
     {
         List<Tensor> tensors = [.. Tensors().Where(t => t.Name != "rpn.head.scales.3.scale")];

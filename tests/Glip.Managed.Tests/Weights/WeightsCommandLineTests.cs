@@ -57,6 +57,21 @@ public sealed class WeightsCommandLineTests : IDisposable
     }
 
     [Fact]
+    public async Task Convert_completes_a_configuration_from_shapes_and_takes_the_moving_average()
+    {
+        string part = _folder.Write("part.json", """{ "bert": { "num_attention_heads": 2 }, "fusion": { "n_head": 2 }, "group_norm_groups": 2, "max_query_len": 8 }"""u8);
+        Assert.Equal(0, await Run("convert", _checkpoint, "--config", part, "--vocab", _vocabulary, "--out", Target, "--dtype", "bf16"));
+        Assert.Contains("read ", _output.ToString(), StringComparison.Ordinal);
+        Assert.Contains(", BF16, ", _output.ToString(), StringComparison.Ordinal);
+
+        Assert.Equal(0, await Run("convert", Target, "--out", _folder.File("again.safetensors"))); // needs neither configuration nor vocabulary
+        Assert.Equal(1, await Run("convert", _checkpoint, "--vocab", _vocabulary, "--out", Target));
+        Assert.Contains("shapes do not decide bert.num_attention_heads and fusion.n_head", _error.ToString(), StringComparison.Ordinal);
+        Assert.Equal(1, await Run("convert", _checkpoint, "--ema", "--config", _config, "--vocab", _vocabulary, "--out", Target));
+        Assert.Contains("there is no moving average of the weights", _error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Failures_are_one_line_exit_code_1_and_no_file()
     {
         byte[] evil = CheckpointBuilder.Zip("r", ("data.pkl", new PickleBuilder().Global("os", "system").Text("id").Op("\u0085R").End()));
