@@ -5,6 +5,7 @@ using Glip.Managed.Model;
 using Glip.Managed.Text;
 using Glip.Managed.Weights;
 using Glip.WeightsTools.Tensors;
+using Glip.WeightsTools.Verification;
 
 namespace Glip.WeightsTools;
 
@@ -28,6 +29,9 @@ internal sealed record ConversionRequest
 
     /// <summary><see cref="TensorType.F32"/>, <see cref="TensorType.F16"/> or <see cref="TensorType.BF16"/>.</summary>
     public TensorType Type { get; init; }
+
+    /// <summary>Path of a recording of stages that goes into the model file; null to keep the one that the source has, if any.</summary>
+    public string? GoldenPath { get; init; }
 
     /// <summary>How to read the source.</summary>
     public TensorFileOptions Reading { get; init; } = new();
@@ -76,13 +80,19 @@ internal static class CheckpointConverter
         byte[] vocabulary = FindVocabulary(request, source, config);
         List<ModelParameter> parameters = FindParameters(source, config);
 
-        List<TensorDeclaration> declarations = [.. parameters.Select(p => new TensorDeclaration(p.Name, request.Type, p.Shape))];
-        declarations.Add(new(ModelFile.VocabularyTensor, TensorType.U8, [vocabulary.Length])); // last, so that the weights stay aligned
-        KeyValuePair<string, string>[] metadata =
+        StageRecording? recording = request.GoldenPath is not null ? StageRecording.FromTrace(request.GoldenPath, allElements: false) : StageRecording.FromModel(source);
+
+        // Bytes come last, so that numbers stay aligned.
+        List<(TensorDeclaration Declaration, byte[] Bytes)> extras = [.. recording?.ToTensors() ?? []];
+        extras.Add((new(ModelFile.VocabularyTensor, TensorType.U8, [vocabulary.Length]), vocabulary));
+        List<TensorDeclaration> declarations = [.. parameters.Select(p => new TensorDeclaration(p.Name, request.Type, p.Shape)), .. extras.Select(e => e.Declaration)];
+        List<KeyValuePair<string, string>> metadata =
         [
             new(ModelFile.FormatKey, ModelFile.FormatVersion),
             new(ModelFile.ConfigKey, Encoding.UTF8.GetString(config.ToJson())),
         ];
+        if (recording is not null)
+            metadata.Add(new(StageRecording.MetadataKey, recording.ToJson()));
 
         (float Change, string? Tensor) worst = (-1, null);
         using var writer = new SafetensorsWriter(request.Target, declarations, metadata);
@@ -95,7 +105,8 @@ internal static class CheckpointConverter
                 worst = (change, parameter.Name);
         }
 
-        writer.Write(ModelFile.VocabularyTensor, vocabulary);
+        foreach ((TensorDeclaration declaration, byte[] bytes) in extras)
+            writer.Write(declaration.Name, bytes);
         writer.Commit();
 
         ILookup<string?, string> unused = source.Names.Except(parameters.Select(p => p.Name)).Where(name => !ModelFile.IsOwnTensor(name)).ToLookup(UnneededKind);

@@ -1,10 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
-using System.Globalization;
 using Glip.Managed;
-using Glip.Managed.Model;
-using Glip.Managed.Weights;
-using Glip.WeightsTools.Tensors;
+using Glip.WeightsTools.Commands;
 
 namespace Glip.WeightsTools;
 
@@ -13,20 +10,20 @@ namespace Glip.WeightsTools;
 /// </summary>
 internal static class WeightsCommandLine
 {
-    private const int Done = 0;
-    private const int Failed = 1;
-    private const int WrongUsage = 2;
+    public const int Done = 0;
+    public const int Failed = 1;
+    public const int WrongUsage = 2;
     private const int Interrupted = 130;
-
-    private static readonly Dictionary<string, TensorType> s_types = new() { ["f32"] = TensorType.F32, ["f16"] = TensorType.F16, ["bf16"] = TensorType.BF16 };
 
     /// <summary>Runs the command with the given streams.</summary>
     public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error)
     {
         var root = new RootCommand("Makes GLIP model files from checkpoints of the original, and shows what they hold.")
         {
-            ConvertCommand(),
-            InspectCommand(),
+            ConvertCommand.Create(),
+            InspectCommand.Create(),
+            DiffCommand.Create(),
+            VerifyCommand.Create(),
         };
         ParseResult parsed = root.Parse(args);
         var streams = new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false };
@@ -35,9 +32,19 @@ internal static class WeightsCommandLine
             int code = await parsed.InvokeAsync(streams);
             return parsed.Action is ParseErrorAction ? WrongUsage : code;
         }
+        catch (UsageException e)
+        {
+            error.WriteLine($"glip-weights: {e.Message.ReplaceLineEndings(" ")}");
+            return WrongUsage;
+        }
         catch (Exception e) when (e is GlipFormatException or IOException or UnauthorizedAccessException)
         {
-            error.WriteLine($"glip-weights: {e.Message}");
+            error.WriteLine($"glip-weights: {e.Message.ReplaceLineEndings(" ")}");
+            return Failed;
+        }
+        catch (OutOfMemoryException)
+        {
+            error.WriteLine("glip-weights: out of memory");
             return Failed;
         }
         catch (OperationCanceledException)
@@ -45,106 +52,5 @@ internal static class WeightsCommandLine
             error.WriteLine("glip-weights: interrupted, nothing was written");
             return Interrupted;
         }
-    }
-
-    private static Command ConvertCommand()
-    {
-        var source = new Argument<string>("SRC")
-        {
-            Description = "checkpoint: PyTorch (.pth) or safetensors, with the original's names or mmdetection's; or a model file, to be written anew",
-        };
-        var config = new Option<string?>("--config")
-        {
-            Description = $"published model ({string.Join(", ", GlipConfig.PublishedNames)}) or JSON file of sizes, where those that shapes decide may be missing. Default: what shapes say",
-            HelpName = "NAME|FILE",
-        };
-        var vocabulary = new Option<string?>("--vocab")
-        {
-            Description = "WordPiece vocabulary that belongs to the checkpoint, one token a line. Needed unless SRC is a model file",
-            HelpName = "FILE",
-        };
-        var target = new Option<string>("--out") { Description = "model file to write; an existing one is replaced", Required = true, HelpName = "MODEL" };
-        var type = new Option<string>("--dtype") { Description = "precision of the stored weights: f32, f16, bf16", DefaultValueFactory = _ => "f32" };
-        type.AcceptOnlyFromAmong([.. s_types.Keys]);
-        var ema = new Option<bool>("--ema") { Description = "take the moving average of the weights (model_ema) instead of the weights" };
-        var ignoreChecksums = new Option<bool>("--ignore-checksums") { Description = "read storages whose checksum in the archive is wrong" };
-
-        var command = new Command("convert", "Makes a model file from a checkpoint.") { source, config, vocabulary, target, type, ema, ignoreChecksums };
-        command.SetAction((parsed, cancellation) => Task.Run(
-            () => Convert(
-                new ConversionRequest
-                {
-                    Source = parsed.GetRequiredValue(source),
-                    Target = parsed.GetRequiredValue(target),
-                    VocabularyPath = parsed.GetValue(vocabulary),
-                    Type = s_types[parsed.GetRequiredValue(type)],
-                    Reading = new TensorFileOptions { UseEma = parsed.GetValue(ema), IgnoreChecksums = parsed.GetValue(ignoreChecksums) },
-                },
-                parsed.GetValue(config),
-                parsed.InvocationConfiguration,
-                cancellation),
-            cancellation));
-        return command;
-    }
-
-    private static Command InspectCommand()
-    {
-        var file = new Argument<string>("MODEL") { Description = "GLIP model file (.safetensors)" };
-        var command = new Command("inspect", "Shows what a model file holds.") { file };
-        command.SetAction(parsed =>
-        {
-            using ModelFile model = ModelFile.Open(parsed.GetRequiredValue(file));
-            ModelSummary.Of(model).WriteTo(parsed.InvocationConfiguration.Output);
-            return Done;
-        });
-        return command;
-    }
-
-    private static int Convert(ConversionRequest request, string? config, InvocationConfiguration streams, CancellationToken cancellation)
-    {
-        if (Path.GetFullPath(request.Source) == Path.GetFullPath(request.Target))
-        {
-            streams.Error.WriteLine("glip-weights: --out is the checkpoint itself");
-            return WrongUsage;
-        }
-
-        if (config is not null && GlipConfig.PublishedNames.Contains(config))
-        {
-            request = request with { Config = GlipConfig.Published(config) };
-        }
-        else if (config is not null && !File.Exists(config))
-        {
-            string published = string.Join(", ", GlipConfig.PublishedNames);
-            streams.Error.WriteLine($"glip-weights: --config '{config}' is neither a file nor one of {published}");
-            return WrongUsage;
-        }
-        else
-        {
-            request = request with { ConfigPath = config };
-        }
-
-        Print(CheckpointConverter.Convert(request, cancellation), request, streams.Output);
-        return Done;
-    }
-
-    private static void Print(ConversionReport report, ConversionRequest request, TextWriter output)
-    {
-        long bytes = new FileInfo(request.Target).Length;
-        output.WriteLine($"read {request.Source}: {report.SourceKind}, configuration {DisplayText.Quote(report.Config.Name)}");
-        output.WriteLine($"wrote {request.Target}: {report.Tensors} tensors, {request.Type.SafetensorsName()}, {DisplayText.Bytes(bytes)}");
-        if (report.MostChangedTensor is not null)
-        {
-            string change = report.LargestChange.ToString("0.0e+0", CultureInfo.InvariantCulture);
-            output.WriteLine($"rounding changed no value by more than {change} of its tensor's largest ({report.MostChangedTensor})");
-        }
-
-        if (report.SpareEmbeddings > 0)
-            output.WriteLine($"note: {report.SpareEmbeddings} word embeddings have no token in the vocabulary; is it the checkpoint's own?");
-        if (report.SkippedSections.Count > 0)
-            output.WriteLine($"not read: {string.Join(", ", report.SkippedSections.Select(DisplayText.Quote))}");
-        if (report.Unneeded.Count > 0)
-            output.WriteLine($"left out, not needed: {string.Join(", ", report.Unneeded.Select(u => $"{u.Count} {u.Kind}"))}");
-        foreach (string name in report.Unknown)
-            output.WriteLine($"left out, unknown: {DisplayText.Quote(name)}");
     }
 }

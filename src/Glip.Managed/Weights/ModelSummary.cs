@@ -43,7 +43,7 @@ internal sealed record ModelSummary
     /// <summary>Summarises an open source of weights. Reads no weight.</summary>
     public static ModelSummary Of(WeightSource source)
     {
-        var parts = new long[PartPrefixes.Length];
+        var elementsByName = new List<(string Name, long Elements)>();
         var types = new SortedDictionary<TensorType, int>();
         long bytes = 0;
         foreach (string name in source.TensorNames)
@@ -53,7 +53,7 @@ internal sealed record ModelSummary
             long elements = 1;
             foreach (int dimension in shape)
                 elements *= dimension;
-            parts[Array.FindIndex(PartPrefixes, p => name.StartsWith(p.Prefix, StringComparison.Ordinal))] += elements;
+            elementsByName.Add((name, elements));
             types[type] = types.GetValueOrDefault(type) + 1;
             bytes += elements * type.ByteSize();
         }
@@ -64,11 +64,28 @@ internal sealed record ModelSummary
             Config = source.Config,
             Tokens = VocabularyText.CountTokens(source.Vocabulary.Span),
             Tensors = source.TensorNames.Count,
-            Parameters = parts.Sum(),
+            Parameters = elementsByName.Sum(e => e.Elements),
             Bytes = bytes,
-            Parts = [.. PartPrefixes.Zip(parts, (p, count) => (p.Title, p.Prefix, count))],
+            Parts = CountByPart(elementsByName),
             Types = [.. types.Select(t => (t.Key, t.Value))],
         };
+    }
+
+    /// <summary>Sums elements of tensors by the part of the model that they belong to, in the order of computation.</summary>
+    public static IReadOnlyList<(string Title, string Prefix, long Parameters)> CountByPart(IEnumerable<(string Name, long Elements)> tensors)
+    {
+        var parts = new long[PartPrefixes.Length];
+        foreach ((string name, long elements) in tensors)
+            parts[Array.FindIndex(PartPrefixes, p => name.StartsWith(p.Prefix, StringComparison.Ordinal))] += elements;
+        return [.. PartPrefixes.Zip(parts, (p, count) => (p.Title, p.Prefix, count))];
+    }
+
+    /// <summary>Writes the lines of <see cref="Parameters"/> and <see cref="Parts"/>.</summary>
+    public static void WriteParts(IReadOnlyList<(string Title, string Prefix, long Parameters)> parts, TextWriter output)
+    {
+        output.WriteLine($"{"parameters",-15} {Count(parts.Sum(p => p.Parameters))}");
+        foreach ((string title, string prefix, long parameters) in parts)
+            output.WriteLine($"  {title,-15} {Count(parameters),13}  {(prefix.Length == 0 ? "" : prefix + "*")}".TrimEnd());
     }
 
     /// <summary>Writes the summary as aligned text.</summary>
@@ -85,9 +102,7 @@ internal sealed record ModelSummary
         Line("threshold", Number(Config.DefaultThreshold));
         Line("names", Config.Names.Count == 0 ? "open vocabulary" : $"{Config.Names.Count}: {string.Join(", ", Config.Names)}");
         Line("tensors", $"{Tensors} ({string.Join(", ", Types.Select(t => $"{t.Tensors} {t.Type.SafetensorsName()}"))}), {DisplayText.Bytes(Bytes)}");
-        Line("parameters", Count(Parameters));
-        foreach ((string title, string prefix, long parameters) in Parts)
-            output.WriteLine($"  {title,-15} {Count(parameters),13}  {(prefix.Length == 0 ? "" : prefix + "*")}".TrimEnd());
+        WriteParts(Parts, output);
 
         void Line(string key, string value) => output.WriteLine($"{key,-15} {value}");
     }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Glip.Tests.Weights.Torch;
 using Glip.WeightsTools;
 using static Glip.Tests.Weights.TinyModel;
@@ -72,6 +73,57 @@ public sealed class WeightsCommandLineTests : IDisposable
     }
 
     [Fact]
+    public async Task Inspect_lists_tensors_with_hashes_that_do_not_depend_on_the_order()
+    {
+        Assert.Equal(0, await Run("inspect", _checkpoint));
+        string checkpoint = _output.ToString();
+        Assert.Contains("kind            PyTorch checkpoint", checkpoint, StringComparison.Ordinal);
+        Assert.Contains("other sections  'optimizer'", checkpoint, StringComparison.Ordinal);
+        Assert.Contains("configuration   shapes do not decide bert.num_attention_heads", checkpoint, StringComparison.Ordinal);
+        Assert.Matches(@"\n  FPN +[1-9]", checkpoint);
+
+        // printf '\x..' | sha256sum of the four bytes
+        byte[] bias = Tensors().Single(t => t.Name == "rpn.head.bias0").Bytes;
+        string hash = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(bias))[..16];
+        Assert.Matches($@"rpn\.head\.bias0 +F32  {hash}  \[1\]\n", checkpoint);
+
+        string total = checkpoint.TrimEnd()[^64..];
+        string reversed = _folder.Write("r.safetensors", ModelBytes([.. Tensors().AsEnumerable().Reverse()], []));
+        Assert.Equal(0, await Run("inspect", reversed));
+        Assert.EndsWith(total, _output.ToString().TrimEnd(), StringComparison.Ordinal);
+
+        _output.GetStringBuilder().Clear();
+        Assert.Equal(0, await Run("inspect", reversed, "--summary"));
+        Assert.DoesNotContain("rpn.head.bias0", _output.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Diff_names_what_differs()
+    {
+        List<Tensor> tensors = [.. Tensors()];
+        tensors[0] = tensors[0] with { Bytes = [.. tensors[0].Bytes] };
+        float first = BitConverter.ToSingle(tensors[0].Bytes);
+        BitConverter.TryWriteBytes(tensors[0].Bytes, first + 1);
+        tensors[1] = tensors[1] with { Shape = [1, .. tensors[1].Shape] };
+        tensors[2] = tensors[2] with { Name = "another" };
+        string other = _folder.Write("o.safetensors", ModelBytes(tensors, new() { ["note"] = "x" }));
+
+        Assert.Equal(1, await Run("diff", _checkpoint, other));
+        string text = _output.ToString();
+        float largest = MemoryMarshal.Cast<byte, float>(Tensors()[0].Bytes).ToArray().Append(first + 1).Max(Math.Abs);
+        Assert.Contains("metadata 'note': only in the second file", text, StringComparison.Ordinal);
+        Assert.Contains(FormattableString.Invariant($"'{tensors[0].Name}': 1 values differ, by up to {1 / largest:0.0e+0} of the largest"), text, StringComparison.Ordinal);
+        Assert.Contains($"'{tensors[1].Name}': [2] and [1,2]", text, StringComparison.Ordinal);
+        Assert.Contains($"'{Tensors()[2].Name}': only in the first file", text, StringComparison.Ordinal);
+        Assert.Contains("'another': only in the second file", text, StringComparison.Ordinal);
+        Assert.Contains($"4 of {Tensors().Count + 1} tensors differ", text, StringComparison.Ordinal);
+
+        Assert.Equal(0, await Run("diff", _checkpoint, _folder.Write("same.safetensors", ModelBytes(Tensors(), []))));
+        Assert.Contains($"{Tensors().Count} tensors, all equal", _output.ToString(), StringComparison.Ordinal);
+        Assert.Equal("", _error.ToString());
+    }
+
+    [Fact]
     public async Task Failures_are_one_line_exit_code_1_and_no_file()
     {
         byte[] evil = CheckpointBuilder.Zip("r", ("data.pkl", new PickleBuilder().Global("os", "system").Text("id").Op("\u0085R").End()));
@@ -95,7 +147,9 @@ public sealed class WeightsCommandLineTests : IDisposable
         }
 
         Assert.Equal(1, await Run("convert", _checkpoint, "--config", _config, "--vocab", _vocabulary, "--out", _folder.File("no folder/out")));
-        Assert.Equal(1, await Run("inspect", _checkpoint));
+        Assert.Equal(1, await Run("inspect", _config));
+        Assert.Equal(1, await Run("diff", _checkpoint, _config));
+        Assert.Equal(1, await Run("verify", _checkpoint));
         Assert.Equal("", _output.ToString());
     }
 
