@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Unicode;
 using Glip.Managed;
@@ -33,6 +34,15 @@ internal sealed record ConversionRequest
     /// <summary>Path of a recording of stages that goes into the model file; null to keep the one that the source has, if any.</summary>
     public string? GoldenPath { get; init; }
 
+    /// <summary>Path of the prompts that a model without text encoder is to serve; null for a model with it.</summary>
+    public string? StoredPromptsPath { get; init; }
+
+    /// <summary>The text for which a checkpoint's prompt was tuned; null if it has none, or if that is to be left out.</summary>
+    public string? TunedText { get; init; }
+
+    /// <summary>Path of the prompt file to write; goes with <see cref="TunedText"/>.</summary>
+    public string? TunedPromptPath { get; init; }
+
     /// <summary>How to read the source.</summary>
     public TensorFileOptions Reading { get; init; } = new();
 }
@@ -43,6 +53,8 @@ internal sealed record ConversionRequest
 /// <param name="Tensors">Weights written.</param>
 /// <param name="Unneeded">Entries left out because inference computes or never uses them, counted by kind.</param>
 /// <param name="Unknown">Entries left out that no GLIP model of this configuration has.</param>
+/// <param name="LeavesTuningOut">Whether the checkpoint has a tuned prompt that was not asked for.</param>
+/// <param name="StoredPrompts">Prompts in the model in place of the text encoder; 0 for a model with the encoder.</param>
 /// <param name="SkippedSections">Parts of the checkpoint beside the model: optimiser, scheduler.</param>
 /// <param name="LargestChange">Largest change of a value by rounding, in parts of its tensor's largest value; 0 for f32.</param>
 /// <param name="MostChangedTensor">Where that was; null for f32.</param>
@@ -53,6 +65,8 @@ internal sealed record ConversionReport(
     int Tensors,
     IReadOnlyList<(string Kind, int Count)> Unneeded,
     IReadOnlyList<string> Unknown,
+    bool LeavesTuningOut,
+    int StoredPrompts,
     IReadOnlyList<string> SkippedSections,
     float LargestChange,
     string? MostChangedTensor,
@@ -61,6 +75,9 @@ internal sealed record ConversionReport(
 /// <summary>Makes a GLIP model file from a checkpoint, a configuration and a vocabulary. Tensors are streamed: memory does not grow with the model.</summary>
 internal static class CheckpointConverter
 {
+    /// <summary>What prompt tuning learns: [1000, hidden], a row for each place in the prompt.</summary>
+    public const string TunedRows = "rpn.tunable_linear.weight";
+
     /// <summary>Parts of names that checkpoints have beside the parameters: buffers, and layers whose output inference drops.</summary>
     private static readonly string[] s_unneededKinds =
     [
@@ -78,12 +95,29 @@ internal static class CheckpointConverter
         using TensorFile source = MmdetTensors.OrOriginal(TensorFile.Open(request.Source, request.Reading));
         GlipConfig config = FindConfig(request, source);
         byte[] vocabulary = FindVocabulary(request, source, config);
-        List<ModelParameter> parameters = FindParameters(source, config);
-
         StageRecording? recording = request.GoldenPath is not null ? StageRecording.FromTrace(request.GoldenPath, allElements: false) : StageRecording.FromModel(source);
+        IReadOnlyList<PromptRows>? stored = ReadStoredPrompts(source);
+        if (stored is not null && request.StoredPromptsPath is not null)
+            throw new GlipFormatException($"{source.Path}: has no text encoder to make prompts with: start from the model that has it");
+        List<ModelParameter> parameters = FindParameters(source, config, withoutEncoder: stored is not null);
+        if (request.StoredPromptsPath is not null)
+        {
+            stored = PromptEncoder.Encode(source, config, vocabulary, request.Type, request.StoredPromptsPath);
+            parameters.RemoveAll(p => p.Name.StartsWith(ModelFile.TextEncoderPrefix, StringComparison.Ordinal));
+        }
 
+        if (stored is not null)
+            recording = recording?.WithoutTextEncoder();
+        PromptRows? tuned = request.TunedText is null ? null : ReadTunedPrompt(source, config, vocabulary, request.TunedText);
         // Bytes come last, so that numbers stay aligned.
-        List<(TensorDeclaration Declaration, byte[] Bytes)> extras = [.. recording?.ToTensors() ?? []];
+        List<(TensorDeclaration Declaration, byte[] Bytes)> extras = [];
+        if (stored is not null)
+        {
+            float[] rows = [.. stored.SelectMany(p => p.Values)];
+            extras.Add((new(ModelFile.PromptsTensor, TensorType.F32, [rows.Length / config.Bert.HiddenSize, config.Bert.HiddenSize]), MemoryMarshal.AsBytes(rows.AsSpan()).ToArray()));
+        }
+
+        extras.AddRange(recording?.ToTensors() ?? []);
         extras.Add((new(ModelFile.VocabularyTensor, TensorType.U8, [vocabulary.Length]), vocabulary));
         List<TensorDeclaration> declarations = [.. parameters.Select(p => new TensorDeclaration(p.Name, request.Type, p.Shape)), .. extras.Select(e => e.Declaration)];
         List<KeyValuePair<string, string>> metadata =
@@ -93,6 +127,8 @@ internal static class CheckpointConverter
         ];
         if (recording is not null)
             metadata.Add(new(StageRecording.MetadataKey, recording.ToJson()));
+        if (stored is not null)
+            metadata.Add(new(ModelFile.PromptsKey, PromptRows.ToJson(stored)));
 
         (float Change, string? Tensor) worst = (-1, null);
         using var writer = new SafetensorsWriter(request.Target, declarations, metadata);
@@ -107,15 +143,19 @@ internal static class CheckpointConverter
 
         foreach ((TensorDeclaration declaration, byte[] bytes) in extras)
             writer.Write(declaration.Name, bytes);
+        if (tuned is not null)
+            PromptFile.Write(request.TunedPromptPath!, tuned);
         writer.Commit();
 
-        ILookup<string?, string> unused = source.Names.Except(parameters.Select(p => p.Name)).Where(name => !ModelFile.IsOwnTensor(name)).ToLookup(UnneededKind);
+        ILookup<string?, string> unused = source.Names.Except(ParameterList.Of(config).Select(p => p.Name)).Where(name => !ModelFile.IsOwnTensor(name)).ToLookup(UnneededKind);
         return new ConversionReport(
             config,
             source.Kind,
             parameters.Count,
             [.. s_unneededKinds.Where(unused.Contains).Select(kind => (kind, unused[kind].Count()))],
-            [.. unused[null]],
+            [.. unused[null].Where(name => name != TunedRows)],
+            tuned is null && unused[null].Contains(TunedRows),
+            stored?.Count ?? 0,
             source.SkippedSections,
             Math.Max(worst.Change, 0),
             request.Type == TensorType.F32 ? null : worst.Tensor,
@@ -152,11 +192,13 @@ internal static class CheckpointConverter
     }
 
     /// <summary>Every parameter must be there, of the right shape and a floating type, before anything is written.</summary>
-    private static List<ModelParameter> FindParameters(TensorFile source, GlipConfig config)
+    private static List<ModelParameter> FindParameters(TensorFile source, GlipConfig config, bool withoutEncoder)
     {
         var parameters = new List<ModelParameter>();
         foreach (ModelParameter parameter in ParameterList.Of(config))
         {
+            if (withoutEncoder && parameter.Name.StartsWith(ModelFile.TextEncoderPrefix, StringComparison.Ordinal))
+                continue;
             if (!source.TryDescribe(parameter.Name, out TensorType type, out int[] found))
                 throw Bad(parameter, $"is missing, expected {DisplayText.Shape(parameter.Shape)}; is this the right configuration?");
             if (!found.AsSpan().SequenceEqual(parameter.Shape))
@@ -173,6 +215,46 @@ internal static class CheckpointConverter
         return parameters;
 
         GlipFormatException Bad(ModelParameter parameter, string what) => new($"{source.Path}: tensor '{parameter.Name}' {what}");
+    }
+
+    /// <summary>The prompts of a model file without text encoder; null for all other sources.</summary>
+    private static IReadOnlyList<PromptRows>? ReadStoredPrompts(TensorFile source)
+    {
+        if (!source.Metadata.ContainsKey(ModelFile.PromptsKey))
+            return null;
+        using ModelFile model = ModelFile.Open(source.Path);
+        return model.StoredPrompts;
+    }
+
+    /// <summary>The rows that belong to a text's tokens.</summary>
+    private static PromptRows ReadTunedPrompt(TensorFile source, GlipConfig config, byte[] vocabulary, string text)
+    {
+        int width = config.Bert.HiddenSize;
+        if (!source.TryDescribe(TunedRows, out TensorType type, out int[] shape))
+            throw new GlipFormatException($"{source.Path}: tensor '{TunedRows}' is missing: the checkpoint has no tuned prompt");
+        Prompt prompt;
+        try
+        {
+            prompt = Prompt.Parse(text);
+        }
+        catch (ArgumentException e)
+        {
+            throw new UsageException($"--prompt: {e.Message}");
+        }
+
+        var encoded = EncodedPrompt.Encode(prompt, new WordPieceTokenizer(Vocabulary.Parse(vocabulary, source.Path)), config.MaxQueryLength);
+        if (encoded.TruncatedLabels.Count > 0)
+            throw new GlipFormatException($"the prompt of the tuned rows has {encoded.UntruncatedCount} tokens, the model reads {config.MaxQueryLength}");
+        if (!type.IsFloating() || shape.Length != 2 || shape[1] != width || shape[0] < encoded.Ids.Length)
+        {
+            throw new GlipFormatException(
+                $"{source.Path}: tensor '{TunedRows}': expected at least [{encoded.Ids.Length},{width}] numbers, found {type.SafetensorsName()} {DisplayText.Shape(shape)}");
+        }
+
+        var rows = new List<byte>();
+        using Stream elements = source.OpenTensor(TunedRows);
+        new TensorRounder().Convert(elements, type, encoded.Ids.Length * width, TensorType.F32, $"{source.Path}: tensor '{TunedRows}'", part => rows.AddRange(part));
+        return PromptRows.Of(encoded, width, MemoryMarshal.Cast<byte, float>(CollectionsMarshal.AsSpan(rows)).ToArray());
     }
 
     /// <summary>A vocabulary in the form that model files have: UTF-8 without a byte order mark, lines ending with a line feed.</summary>

@@ -22,6 +22,9 @@ internal sealed record ModelSummary
     /// <summary>The model's sizes.</summary>
     public required GlipConfig Config { get; init; }
 
+    /// <summary>Prompts that a model without text encoder serves; null for one with it.</summary>
+    public IReadOnlyList<string>? StoredPrompts { get; init; }
+
     /// <summary>Tokens of the vocabulary.</summary>
     public required int Tokens { get; init; }
 
@@ -62,6 +65,7 @@ internal sealed record ModelSummary
         {
             Name = source.Name,
             Config = source.Config,
+            StoredPrompts = source.StoredPrompts?.Select(p => p.Caption).ToArray(),
             Tokens = VocabularyText.CountTokens(source.Vocabulary.Span),
             Tensors = source.TensorNames.Count,
             Parameters = elementsByName.Sum(e => e.Elements),
@@ -95,7 +99,9 @@ internal sealed record ModelSummary
         BertConfig bert = Config.Bert;
         Line("model", $"{Config.Name}, {Name}");
         Line("image backbone", $"Swin, width {swin.EmbedDim}, blocks {Join(swin.Depths)}, heads {Join(swin.Heads)}, window {swin.WindowSize}");
-        Line("text encoder", $"BERT, width {bert.HiddenSize}, {bert.Layers} layers, {bert.Heads} heads, {Tokens} tokens known, at most {Config.MaxQueryLength} in a prompt");
+        Line("text encoder", StoredPrompts is not null ? "left out" : $"BERT, width {bert.HiddenSize}, {bert.Layers} layers, {bert.Heads} heads, {Tokens} tokens known, at most {Config.MaxQueryLength} in a prompt");
+        foreach (string prompt in StoredPrompts ?? [])
+            Line("stored prompt", DisplayText.Quote(prompt));
         Line("fusion", Config is { EarlyFuse: true, Fusion: { } fusion } ? $"{fusion.Heads} heads, inner width {fusion.EmbedDim}" : "none");
         Line("head", $"{Config.Channels} channels, {Config.NumConvs} layers, anchors of {Number(Config.AnchorScale)} strides");
         Line("picture size", PictureSize(Config.Input));

@@ -161,6 +161,11 @@ public sealed class WeightsCommandLineTests : IDisposable
         Assert.Equal(2, await Run("convert", _checkpoint, "--config", _config, "--vocab", _vocabulary, "--out", Target, "--dtype", "int4"));
         Assert.Equal(2, await Run("convert", _checkpoint, "--config", "glip-xl", "--vocab", _vocabulary, "--out", Target));
         Assert.Contains("'glip-xl' is neither a file nor one of glip-t-a, glip-t-b", _error.ToString(), StringComparison.Ordinal);
+        Assert.Equal(2, await Run("convert", _checkpoint, "--out", Target, "--strip-text"));
+        Assert.Equal(2, await Run("convert", _checkpoint, "--out", Target, "--prompts", _vocabulary));
+        Assert.Equal(2, await Run("convert", _checkpoint, "--out", Target, "--prompt", "a"));
+        Assert.Equal(2, await Run("convert", _checkpoint, "--out", Target, "--prompt", "a", "--prompt-out", Target));
+        Assert.Contains("--prompt-out is the checkpoint or the model file", _error.ToString(), StringComparison.Ordinal);
         Assert.Equal(2, await Run("inspect"));
         Assert.Equal(2, await Run("unknown"));
         Assert.False(File.Exists(Target));

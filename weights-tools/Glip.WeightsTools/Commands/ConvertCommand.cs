@@ -37,9 +37,20 @@ internal static class ConvertCommand
             Description = "recording of stages (glip trace --out, or the original's): a few values of each go into the model file, for verify",
             HelpName = "TRACE",
         };
+        var stripText = new Option<bool>("--strip-text") { Description = "leave the text encoder out: the model then serves the prompts of --prompts only" };
+        var prompts = new Option<string?>("--prompts") { Description = "with --strip-text: text file with a prompt a line, or a prompt file", HelpName = "FILE" };
+        var tunedText = new Option<string?>("--prompt") { Description = "text that a prompt-tuned checkpoint was tuned with; goes with --prompt-out", HelpName = "TEXT" };
+        var tunedPath = new Option<string?>("--prompt-out") { Description = "prompt file to write, for glip detect --prompt-file", HelpName = "FILE" };
         var ignoreChecksums = new Option<bool>("--ignore-checksums") { Description = "read storages whose checksum in the archive is wrong" };
 
-        var command = new Command("convert", "Makes a model file from a checkpoint.") { source, config, vocabulary, target, type, ema, golden, ignoreChecksums };
+        var command = new Command("convert", "Makes a model file from a checkpoint.") { source, config, vocabulary, target, type, ema, golden, stripText, prompts, tunedText, tunedPath, ignoreChecksums };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(stripText) != result.GetValue(prompts) is not null)
+                result.AddError("--strip-text and --prompts go together");
+            if (result.GetValue(tunedText) is null != result.GetValue(tunedPath) is null)
+                result.AddError("--prompt and --prompt-out go together");
+        });
         command.SetAction((parsed, cancellation) => Task.Run(
             () => Convert(
                 new ConversionRequest
@@ -47,6 +58,9 @@ internal static class ConvertCommand
                     Source = parsed.GetRequiredValue(source),
                     Target = parsed.GetRequiredValue(target),
                     VocabularyPath = parsed.GetValue(vocabulary),
+                    StoredPromptsPath = parsed.GetValue(prompts),
+                    TunedText = parsed.GetValue(tunedText),
+                    TunedPromptPath = parsed.GetValue(tunedPath),
                     GoldenPath = parsed.GetValue(golden),
                     Type = s_types[parsed.GetRequiredValue(type)],
                     Reading = new TensorFileOptions { UseEma = parsed.GetValue(ema), IgnoreChecksums = parsed.GetValue(ignoreChecksums) },
@@ -62,6 +76,8 @@ internal static class ConvertCommand
     {
         if (Path.GetFullPath(request.Source) == Path.GetFullPath(request.Target))
             throw new UsageException("--out is the checkpoint itself");
+        if (request.TunedPromptPath is not null && new[] { request.Source, request.Target }.Any(p => Path.GetFullPath(p) == Path.GetFullPath(request.TunedPromptPath)))
+            throw new UsageException("--prompt-out is the checkpoint or the model file");
 
         if (config is not null && GlipConfig.PublishedNames.Contains(config))
         {
@@ -91,6 +107,12 @@ internal static class ConvertCommand
             output.WriteLine($"rounding changed no value by more than {change} of its tensor's largest ({report.MostChangedTensor})");
         }
 
+        if (report.StoredPrompts > 0)
+            output.WriteLine($"without text encoder, with {report.StoredPrompts} stored prompts");
+        if (request.TunedPromptPath is not null)
+            output.WriteLine($"wrote {request.TunedPromptPath}: the tuned prompt, {DisplayText.Bytes(new FileInfo(request.TunedPromptPath).Length)}");
+        if (report.LeavesTuningOut)
+            output.WriteLine($"note: left out the tuned prompt '{CheckpointConverter.TunedRows}'; to keep it, give its text: --prompt TEXT --prompt-out FILE");
         if (report.SpareEmbeddings > 0)
             output.WriteLine($"note: {report.SpareEmbeddings} word embeddings have no token in the vocabulary; is it the checkpoint's own?");
         if (report.SkippedSections.Count > 0)

@@ -135,6 +135,16 @@ internal sealed class StageRecording
         };
     }
 
+    /// <summary>The recording for a model without text encoder.</summary>
+    public StageRecording WithoutTextEncoder() => new()
+    {
+        Caption = Caption,
+        TokenIds = TokenIds,
+        Size = Size,
+        Picture = Picture,
+        Stages = [.. Stages.Where(s => !s.Name.StartsWith("bert.", StringComparison.Ordinal))],
+    };
+
     /// <summary>The stages' names, shapes and steps as JSON, for the model file's metadata.</summary>
     public string ToJson() => JsonSerializer.Serialize(
         new Index(Caption, TokenIds, [.. Stages.Select(s => new IndexedStage(s.Name, s.Shape, s.Step, s.Largest, s.Samples.Length))]),
