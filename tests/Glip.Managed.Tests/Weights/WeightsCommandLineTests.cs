@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Glip.Tests.Weights.Torch;
+using Glip.Weights.Fuzz;
 using Glip.WeightsTools;
 using static Glip.Tests.Weights.TinyModel;
 
@@ -150,6 +151,27 @@ public sealed class WeightsCommandLineTests : IDisposable
         Assert.Equal(1, await Run("inspect", _config));
         Assert.Equal(1, await Run("diff", _checkpoint, _config));
         Assert.Equal(1, await Run("verify", _checkpoint));
+        Assert.Equal("", _output.ToString());
+    }
+
+    [Fact]
+    public async Task Malicious_files_are_refused_with_the_reason_and_nothing_is_run()
+    {
+        string trace = _folder.File("harm"), evil = _folder.Write("evil.pth", []);
+        int files = _folder.Files.Length;
+        int count = 0;
+        foreach (MaliciousFile file in MaliciousFiles.All($"touch {trace}"))
+        {
+            count++;
+            _folder.Write("evil.pth", file.Bytes);
+            _error.GetStringBuilder().Clear();
+            int code = await Run("convert", evil, "--config", _config, "--vocab", _vocabulary, "--out", Target);
+            Assert.True(code == 1, file.Name);
+            Assert.Contains(file.Reason, Assert.Single(_error.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+            Assert.Equal(files, _folder.Files.Length);
+        }
+
+        Assert.InRange(count, 100, 1000);
         Assert.Equal("", _output.ToString());
     }
 

@@ -11,7 +11,7 @@ namespace Glip.WeightsTools.Tensors;
 /// </summary>
 internal sealed class TensorRounder
 {
-    private const int ChunkElements = 1 << 20;
+    private const int ChunkElements = 1 << 16;
 
     private readonly byte[] _source = new byte[ChunkElements * sizeof(double)];
     private readonly byte[] _target = new byte[ChunkElements * sizeof(float)];
