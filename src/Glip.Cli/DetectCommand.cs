@@ -4,6 +4,7 @@ using Glip.Managed;
 using Glip.Managed.Imaging.Codecs;
 using Glip.Managed.Imaging.Drawing;
 using Glip.Managed.Text;
+using Glip.Managed.Weights;
 
 namespace Glip.Cli;
 
@@ -15,7 +16,12 @@ internal static class DetectCommand
     public static Command Create(CommandContext context)
     {
         var image = new Argument<string>("IMAGE") { Description = PictureFile.Description };
-        var prompt = new Argument<string>("PROMPT") { Description = "What to find: phrases separated by ' . ', as in \"person . red car .\"" };
+        var prompt = new Argument<string?>("PROMPT")
+        {
+            Description = "What to find: phrases separated by ' . ', as in \"person . red car .\" Not with --prompt-file.",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        var promptFile = new Option<string?>("--prompt-file") { Description = "A tuned prompt that goes with the model (glip-weights convert --prompt-out).", HelpName = "FILE" };
         Option<float?> threshold = NumberOption.Fraction("--threshold", "Lowest score to report, 0 to 1. Default: the model's.");
         var json = new Option<string?>("--json") { Description = "Write the detections as JSON to this file, or to standard output if it is -.", HelpName = "PATH" };
         var output = new Option<string?>("--output")
@@ -29,13 +35,18 @@ internal static class DetectCommand
             HelpName = "DIR",
         };
         var shared = new DetectorOptions();
-        var command = new Command("detect", "Finds objects, prints a table and draws them on the picture.") { image, prompt, threshold, json, output, crops };
+        var command = new Command("detect", "Finds objects, prints a table and draws them on the picture.") { image, prompt, promptFile, threshold, json, output, crops };
         shared.AddTo(command);
         command.SetAction(parsed => Run(
             context,
             new Request(
                 parsed.GetRequiredValue(image),
-                parsed.GetRequiredValue(prompt),
+                (parsed.GetValue(prompt), parsed.GetValue(promptFile)) switch
+                {
+                    ({ } text, null) => new PromptSource(text, null),
+                    (null, { } path) => new PromptSource(null, path),
+                    _ => throw new UsageException("expected either PROMPT or --prompt-file"),
+                },
                 parsed.GetValue(json),
                 parsed.GetValue(output),
                 parsed.GetValue(crops),
@@ -49,7 +60,7 @@ internal static class DetectCommand
     {
         string? picturePath = request.OutputPath ?? (request.JsonPath is null ? DefaultPicture(context, request.ImagePath) : null);
         CheckPaths(request, picturePath);
-        Prompt prompt = Prompt.Parse(request.Prompt);
+        Prompt prompt = request.Prompt.Read();
         DecodedImage image = ImageFile.Read(request.ImagePath);
         using ILoadedModel detector = Progress.Run(context, "loading the model", () => context.OpenModel(request.Model, request.Machine));
         IReadOnlyList<Detection> detections = Progress.Run(
@@ -88,6 +99,7 @@ internal static class DetectCommand
     private static void CheckPaths(Request request, string? picturePath)
     {
         InputPath.Check(request.ImagePath, "picture");
+        InputPath.Check(request.Prompt.Path, "prompt");
         request.Model.CheckFiles();
         if (picturePath is not null)
             PictureFile.CheckExtension(picturePath, "--output", ".png", ".jpg", ".jpeg");
@@ -95,7 +107,7 @@ internal static class DetectCommand
         if (picturePath is not null && jsonPath is { Length: > 0 } && OutputPath.AreSame(picturePath, jsonPath))
             throw new UsageException($"--output and --json name the same file: {jsonPath}");
 
-        string?[] inputs = [request.ImagePath, request.Model.Path, request.Model.VocabularyPath];
+        string?[] inputs = [request.ImagePath, request.Prompt.Path, request.Model.Path, request.Model.VocabularyPath];
         if (picturePath is not null)
             OutputPath.Check(picturePath, "annotated picture", inputs);
         if (jsonPath is not null)
@@ -111,9 +123,15 @@ internal static class DetectCommand
         output.Commit();
     }
 
+    /// <summary>What to find: a text, or a file.</summary>
+    private sealed record PromptSource(string? Text, string? Path)
+    {
+        public Prompt Read() => Path is null ? Prompt.Parse(Text!) : PromptFile.Read(Path);
+    }
+
     private sealed record Request(
         string ImagePath,
-        string Prompt,
+        PromptSource Prompt,
         string? JsonPath,
         string? OutputPath,
         string? CropFolder,

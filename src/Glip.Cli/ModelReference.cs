@@ -94,6 +94,8 @@ internal sealed record ModelReference
 
         public override IReadOnlyCollection<string> TensorNames => model.TensorNames;
 
+        internal override IReadOnlyList<PromptRows>? StoredPrompts => model.StoredPrompts;
+
         public override bool TryGetTensor(string name, out WeightTensor tensor) => model.TryGetTensor(name, out tensor);
 
         public override bool TryDescribe(string name, out TensorType type, out ReadOnlySpan<int> shape) => model.TryDescribe(name, out type, out shape);

@@ -5,6 +5,7 @@ using Glip.Managed.Memory;
 using Glip.Managed.Model;
 using Glip.Managed.Postprocessing;
 using Glip.Managed.Text;
+using Glip.Managed.Weights;
 
 namespace Glip.Managed;
 
@@ -20,6 +21,7 @@ internal sealed class DetectorSession
     private readonly WorkerPool _pool;
     private readonly AtssScratch _scratch = new();
     private EncodedPrompt? _prompt;
+    private float[] _rows = []; // of the prompt, see GlipModel.Forward
     private Plan? _plan;
 
     public DetectorSession(
@@ -82,7 +84,7 @@ internal sealed class DetectorSession
         {
             ImagePreprocessor.Prepare(image, geometry, input);
             _pass.Mark("image");
-            _model.Forward(_pass, input, Padded(geometry), encoded.Ids.Span, pyramid, boxes, centerness, logits);
+            _model.Forward(_pass, input, Padded(geometry), encoded.Ids.Span, pyramid, boxes, centerness, logits, _rows);
         }
 
         ReadOnlySpan<Candidate> candidates = Select(geometry, encoded, pyramid, boxes, centerness, logits, null, null);
@@ -126,7 +128,7 @@ internal sealed class DetectorSession
             ImagePreprocessor.Normalize(resized, geometry, input);
             trace.Map("pre.input", input, geometry.PaddedHeight, geometry.PaddedWidth, ImagePreprocessor.Channels);
             TraceText(trace, encoded);
-            _model.Forward(_pass, input, Padded(geometry), encoded.Ids.Span, pyramid, boxes, centerness, logits);
+            _model.Forward(_pass, input, Padded(geometry), encoded.Ids.Span, pyramid, boxes, centerness, logits, _rows);
         }
 
         TraceAnchors(trace, pyramid);
@@ -150,10 +152,46 @@ internal sealed class DetectorSession
     {
         ArgumentNullException.ThrowIfNull(prompt);
         if (!ReferenceEquals(_prompt?.Prompt, prompt))
-            _prompt = EncodedPrompt.Encode(prompt, _tokenizer, _model.Config.MaxQueryLength);
+        {
+            EncodedPrompt encoded = EncodedPrompt.Encode(prompt, _tokenizer, _model.Config.MaxQueryLength);
+            _rows = FindRows(encoded);
+            _prompt = encoded;
+        }
+
         if (_prompt.TruncatedLabels.Count > 0 && !options.AllowTruncatedPrompt)
             throw Truncated(prompt, _prompt);
         return _prompt;
+    }
+
+    /// <summary>What tuning adds to the text, or what stands for the text encoder's output; empty if the encoder does all.</summary>
+    private float[] FindRows(EncodedPrompt encoded)
+    {
+        PromptRows? tuning = encoded.Prompt.Tuning;
+        ReadOnlySpan<int> ids = encoded.Ids.Span;
+        if (_model.StoredPrompts is not { } stored)
+        {
+            if (tuning is null)
+                return [];
+            if (tuning.Width == _model.Config.Bert.HiddenSize && ids.SequenceEqual(tuning.TokenIds))
+                return tuning.Values;
+            throw new ArgumentException(
+                $"the prompt was tuned for another model: it has {tuning.TokenIds.Length} tokens of {tuning.Width} numbers, this model reads it as "
+                + $"{ids.Length} of {_model.Config.Bert.HiddenSize}, or as other tokens",
+                "prompt");
+        }
+
+        if (tuning is not null)
+            throw new ArgumentException("this model has no text encoder, which a tuned prompt adds to; store the prompt in the model instead (glip-weights convert --strip-text)", "prompt");
+        foreach (PromptRows prompt in stored)
+        {
+            if (ids.SequenceEqual(prompt.TokenIds))
+                return prompt.Values;
+        }
+
+        const int Shown = 3;
+        string captions = string.Join(", ", stored.Take(Shown).Select(p => DisplayText.Quote(p.Caption))) + (stored.Count > Shown ? ", …" : "");
+        throw new ArgumentException(
+            $"this model has no text encoder and serves only the {stored.Count} prompts that are stored in it ({captions}), not {DisplayText.Quote(encoded.Prompt.Caption)}", "prompt");
     }
 
     // Apart from its caller, whose every call would allocate this closure.

@@ -45,7 +45,14 @@ public sealed class ConversionTests : IDisposable
     {
         string target = Path.Combine(_folder.FullName, $"{type}.safetensors");
         GlipConfig config = GlipConfig.Parse(File.ReadAllBytes(TestData.Path("micro_b", "config.json")), "micro_b");
-        CheckpointConverter.Convert(TestData.Path("micro_b", "micro_b.pth"), config, TestData.Path("vocab_micro_3000.txt"), target, type);
+        CheckpointConverter.Convert(new()
+        {
+            Source = TestData.Path("micro_b", "micro_b.pth"),
+            Config = config,
+            VocabularyPath = TestData.Path("vocab_micro_3000.txt"),
+            Target = target,
+            Type = type,
+        });
         return target;
     }
 

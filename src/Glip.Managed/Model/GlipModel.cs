@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using Glip.Kernels;
 using Glip.Managed.Memory;
 using Glip.Managed.Model.Bert;
@@ -13,7 +14,7 @@ namespace Glip.Managed.Model;
 /// <remarks>Immutable after construction, so one model serves any number of forward passes at once.</remarks>
 internal sealed class GlipModel
 {
-    private readonly BertEncoder _text;
+    private readonly BertEncoder? _text;
     private readonly SwinBackbone _backbone;
     private readonly FeaturePyramid _pyramid;
     private readonly DyHeadTower _tower;
@@ -24,8 +25,9 @@ internal sealed class GlipModel
     public GlipModel(WeightSource source, KernelContext kernels)
     {
         Config = source.Config;
+        StoredPrompts = source.StoredPrompts;
         var weights = new WeightReader(source, kernels);
-        _text = new BertEncoder(weights.Under("language_backbone.body.model."), Config.Bert);
+        _text = source.StoredPrompts is null ? new BertEncoder(weights.Under(BertEncoder.Prefix), Config.Bert) : null;
         _backbone = new SwinBackbone(weights.Under("backbone.body."), Config.Swin);
         _pyramid = new FeaturePyramid(weights.Under("backbone.fpn."), Config.Swin, Config.Channels);
         _tower = new DyHeadTower(weights.Under("rpn.head.dyhead_tower."), Config);
@@ -34,6 +36,9 @@ internal sealed class GlipModel
 
     /// <summary>Sizes.</summary>
     public GlipConfig Config { get; }
+
+    /// <summary>What a model without text encoder has instead; null for one with it.</summary>
+    public IReadOnlyList<PromptRows>? StoredPrompts { get; }
 
     /// <summary>Computes the outputs of every cell of the pyramid.</summary>
     /// <param name="pass">How, and where activations go.</param>
@@ -44,13 +49,14 @@ internal sealed class GlipModel
     /// <param name="boxes">[A, 4], box deltas.</param>
     /// <param name="centerness">[A], before the sigmoid.</param>
     /// <param name="logits">[A, L], before the sigmoid.</param>
+    /// <param name="rows">[L, C], added to the text encoder's output, or that output itself where there is no encoder; empty for none.</param>
     public void Forward(
         ForwardPass pass, ReadOnlySpan<float> image, MapSize imageSize, ReadOnlySpan<int> ids, Pyramid pyramid,
-        Span<float> boxes, Span<float> centerness, Span<float> logits)
+        Span<float> boxes, Span<float> centerness, Span<float> logits, ReadOnlySpan<float> rows = default)
     {
         int width = Config.Bert.HiddenSize;
         using WorkspaceBuffer hidden = pass.Rent(ids.Length, width);
-        _text.Forward(pass, ids, hidden);
+        EncodeText(pass, ids, rows, hidden);
         pass.Mark("bert");
         pass.Trace?.Tokens("lang.embedded", hidden, ids.Length, width);
         pass.Trace?.Tokens("lang.hidden", hidden, ids.Length, width);
@@ -62,6 +68,17 @@ internal sealed class GlipModel
         _tower.Forward(pass, visual, pyramid, hidden, ids.Length);
         _head.Forward(pass, visual, pyramid, hidden, ids.Length, boxes, centerness, logits);
         pass.Mark("head");
+    }
+
+    private void EncodeText(ForwardPass pass, ReadOnlySpan<int> ids, ReadOnlySpan<float> rows, Span<float> hidden)
+    {
+        _text?.Forward(pass, ids, hidden);
+        if (pass.IsPlanning || rows.IsEmpty)
+            return;
+        if (_text is null)
+            rows.CopyTo(hidden);
+        else
+            TensorPrimitives.Add(hidden[..rows.Length], rows, hidden);
     }
 
     /// <summary>The image's side up to the pyramid [A, C].</summary>

@@ -1,3 +1,5 @@
+using Glip.Managed.Weights;
+
 namespace Glip.Managed.Text;
 
 /// <summary>What to look for: a caption and the phrases in it. Label i + 1 of the detections is <c>Phrases[i]</c>. Immutable.</summary>
@@ -23,6 +25,12 @@ public sealed class Prompt
 
     /// <summary>The phrases in the order of their labels, which count from 1.</summary>
     public IReadOnlyList<PhraseSpan> Phrases { get; }
+
+    /// <summary>What prompt tuning adds to the text encoder's output; null for a prompt that is text only.</summary>
+    internal PromptRows? Tuning { get; private init; }
+
+    /// <summary>The same prompt, tuned.</summary>
+    internal Prompt TunedBy(PromptRows rows) => new(Caption, [.. Phrases], _spans, nameof(rows)) { Tuning = rows };
 
     /// <summary>The parts of the caption, in code points, whose tokens score a label (from 1). The first is the phrase's own.</summary>
     internal ReadOnlySpan<(int Begin, int End)> SpansOf(int label) => _spans[label - 1];

@@ -21,6 +21,17 @@ public sealed class ModelFile : WeightSource
     /// <summary>The tensor that holds the vocabulary's bytes.</summary>
     internal const string VocabularyTensor = "glip.vocabulary";
 
+    /// <summary>Metadata key of the prompts that a model without text encoder serves.</summary>
+    internal const string PromptsKey = "glip.prompts";
+
+    /// <summary>The tensor of their rows.</summary>
+    internal const string PromptsTensor = "glip.prompts.rows";
+
+    /// <summary>What the names of the text encoder's parameters begin with.</summary>
+    internal const string TextEncoderPrefix = "language_backbone.";
+
+    private const string OwnPrefix = "glip.";
+
     private readonly SafetensorsFile _file;
     private readonly byte[] _vocabulary;
 
@@ -29,7 +40,9 @@ public sealed class ModelFile : WeightSource
         _file = file;
         Config = ReadConfig(file);
         _vocabulary = ReadVocabulary(file, Config);
-        TensorNames = [.. file.Entries.Select(e => e.Name).Where(name => name != VocabularyTensor)];
+        TensorNames = [.. file.Entries.Select(e => e.Name).Where(name => !IsOwnTensor(name))];
+        if (file.Metadata.ContainsKey(PromptsKey))
+            StoredPrompts = ReadPrompts(file, Config);
         CheckParameters();
     }
 
@@ -44,6 +57,9 @@ public sealed class ModelFile : WeightSource
 
     /// <inheritdoc/>
     public override IReadOnlyCollection<string> TensorNames { get; }
+
+    /// <inheritdoc/>
+    internal override IReadOnlyList<PromptRows>? StoredPrompts { get; }
 
     /// <summary>Opens the model file at <paramref name="path"/>.</summary>
     /// <exception cref="GlipFormatException">It is not a whole GLIP model file; the message says what was found instead.</exception>
@@ -73,10 +89,13 @@ public sealed class ModelFile : WeightSource
         return new ModelFile(SafetensorsFile.FromMemory(bytes, name));
     }
 
+    /// <summary>Whether a tensor is the format's and no weight: the vocabulary, and what later versions of the format add.</summary>
+    internal static bool IsOwnTensor(string name) => name.StartsWith(OwnPrefix, StringComparison.Ordinal);
+
     /// <inheritdoc/>
     public override bool TryGetTensor(string name, out WeightTensor tensor)
     {
-        if (name != VocabularyTensor)
+        if (!IsOwnTensor(name))
             return _file.TryGetTensor(name, out tensor);
         tensor = default;
         return false;
@@ -119,10 +138,22 @@ public sealed class ModelFile : WeightSource
         return tensor.Bytes.ToArray();
     }
 
+    private static IReadOnlyList<PromptRows> ReadPrompts(SafetensorsFile file, GlipConfig config)
+    {
+        IReadOnlyList<PromptRows> prompts = PromptRows.Read(file, PromptsKey, PromptsTensor);
+        if (prompts.Count == 0)
+            throw new GlipFormatException($"{file.Name}: {PromptsKey}: expected at least one prompt");
+        if (prompts[0].Width != config.Bert.HiddenSize)
+            throw new GlipFormatException($"{file.Name}: tensor '{PromptsTensor}': expected rows of {config.Bert.HiddenSize} (bert.hidden_size), found {prompts[0].Width}");
+        return prompts;
+    }
+
     private void CheckParameters()
     {
         foreach (ModelParameter parameter in ParameterList.Of(Config))
         {
+            if (StoredPrompts is not null && parameter.Name.StartsWith(TextEncoderPrefix, StringComparison.Ordinal))
+                continue;
             if (!_file.TryGetTensor(parameter.Name, out WeightTensor tensor))
                 throw new GlipFormatException($"{Name}: tensor '{parameter.Name}' is missing, expected {DisplayText.Shape(parameter.Shape)}");
             if (!tensor.Shape.SequenceEqual(parameter.Shape))

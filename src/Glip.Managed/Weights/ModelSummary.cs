@@ -22,6 +22,9 @@ internal sealed record ModelSummary
     /// <summary>The model's sizes.</summary>
     public required GlipConfig Config { get; init; }
 
+    /// <summary>Prompts that a model without text encoder serves; null for one with it.</summary>
+    public IReadOnlyList<string>? StoredPrompts { get; init; }
+
     /// <summary>Tokens of the vocabulary.</summary>
     public required int Tokens { get; init; }
 
@@ -43,7 +46,7 @@ internal sealed record ModelSummary
     /// <summary>Summarises an open source of weights. Reads no weight.</summary>
     public static ModelSummary Of(WeightSource source)
     {
-        var parts = new long[PartPrefixes.Length];
+        var elementsByName = new List<(string Name, long Elements)>();
         var types = new SortedDictionary<TensorType, int>();
         long bytes = 0;
         foreach (string name in source.TensorNames)
@@ -53,7 +56,7 @@ internal sealed record ModelSummary
             long elements = 1;
             foreach (int dimension in shape)
                 elements *= dimension;
-            parts[Array.FindIndex(PartPrefixes, p => name.StartsWith(p.Prefix, StringComparison.Ordinal))] += elements;
+            elementsByName.Add((name, elements));
             types[type] = types.GetValueOrDefault(type) + 1;
             bytes += elements * type.ByteSize();
         }
@@ -62,13 +65,31 @@ internal sealed record ModelSummary
         {
             Name = source.Name,
             Config = source.Config,
+            StoredPrompts = source.StoredPrompts?.Select(p => p.Caption).ToArray(),
             Tokens = VocabularyText.CountTokens(source.Vocabulary.Span),
             Tensors = source.TensorNames.Count,
-            Parameters = parts.Sum(),
+            Parameters = elementsByName.Sum(e => e.Elements),
             Bytes = bytes,
-            Parts = [.. PartPrefixes.Zip(parts, (p, count) => (p.Title, p.Prefix, count))],
+            Parts = CountByPart(elementsByName),
             Types = [.. types.Select(t => (t.Key, t.Value))],
         };
+    }
+
+    /// <summary>Sums elements of tensors by the part of the model that they belong to, in the order of computation.</summary>
+    public static IReadOnlyList<(string Title, string Prefix, long Parameters)> CountByPart(IEnumerable<(string Name, long Elements)> tensors)
+    {
+        var parts = new long[PartPrefixes.Length];
+        foreach ((string name, long elements) in tensors)
+            parts[Array.FindIndex(PartPrefixes, p => name.StartsWith(p.Prefix, StringComparison.Ordinal))] += elements;
+        return [.. PartPrefixes.Zip(parts, (p, count) => (p.Title, p.Prefix, count))];
+    }
+
+    /// <summary>Writes the lines of <see cref="Parameters"/> and <see cref="Parts"/>.</summary>
+    public static void WriteParts(IReadOnlyList<(string Title, string Prefix, long Parameters)> parts, TextWriter output)
+    {
+        output.WriteLine($"{"parameters",-15} {Count(parts.Sum(p => p.Parameters))}");
+        foreach ((string title, string prefix, long parameters) in parts)
+            output.WriteLine($"  {title,-15} {Count(parameters),13}  {(prefix.Length == 0 ? "" : prefix + "*")}".TrimEnd());
     }
 
     /// <summary>Writes the summary as aligned text.</summary>
@@ -78,16 +99,16 @@ internal sealed record ModelSummary
         BertConfig bert = Config.Bert;
         Line("model", $"{Config.Name}, {Name}");
         Line("image backbone", $"Swin, width {swin.EmbedDim}, blocks {Join(swin.Depths)}, heads {Join(swin.Heads)}, window {swin.WindowSize}");
-        Line("text encoder", $"BERT, width {bert.HiddenSize}, {bert.Layers} layers, {bert.Heads} heads, {Tokens} tokens known, at most {Config.MaxQueryLength} in a prompt");
+        Line("text encoder", StoredPrompts is not null ? "left out" : $"BERT, width {bert.HiddenSize}, {bert.Layers} layers, {bert.Heads} heads, {Tokens} tokens known, at most {Config.MaxQueryLength} in a prompt");
+        foreach (string prompt in StoredPrompts ?? [])
+            Line("stored prompt", DisplayText.Quote(prompt));
         Line("fusion", Config is { EarlyFuse: true, Fusion: { } fusion } ? $"{fusion.Heads} heads, inner width {fusion.EmbedDim}" : "none");
         Line("head", $"{Config.Channels} channels, {Config.NumConvs} layers, anchors of {Number(Config.AnchorScale)} strides");
         Line("picture size", PictureSize(Config.Input));
         Line("threshold", Number(Config.DefaultThreshold));
         Line("names", Config.Names.Count == 0 ? "open vocabulary" : $"{Config.Names.Count}: {string.Join(", ", Config.Names)}");
         Line("tensors", $"{Tensors} ({string.Join(", ", Types.Select(t => $"{t.Tensors} {t.Type.SafetensorsName()}"))}), {DisplayText.Bytes(Bytes)}");
-        Line("parameters", Count(Parameters));
-        foreach ((string title, string prefix, long parameters) in Parts)
-            output.WriteLine($"  {title,-15} {Count(parameters),13}  {(prefix.Length == 0 ? "" : prefix + "*")}".TrimEnd());
+        WriteParts(Parts, output);
 
         void Line(string key, string value) => output.WriteLine($"{key,-15} {value}");
     }

@@ -9,7 +9,7 @@ namespace Glip.Managed.Weights;
 internal sealed record TensorDeclaration(string Name, TensorType Type, int[] Shape);
 
 /// <summary>
-/// Writes a safetensors file tensor by tensor, so that no more than one is ever in memory. The file appears with
+/// Writes a safetensors file tensor by tensor or in smaller parts, so that none need be in memory whole. The file appears with
 /// <see cref="Commit"/>; without it nothing is left behind.
 /// </summary>
 internal sealed class SafetensorsWriter : IDisposable
@@ -17,6 +17,7 @@ internal sealed class SafetensorsWriter : IDisposable
     private readonly IReadOnlyList<TensorDeclaration> _tensors;
     private readonly OutputFile _file;
     private int _written;
+    private int _partBytes; // of the tensor that is not written whole yet
 
     /// <summary>Begins a file.</summary>
     /// <param name="path">Where the finished file will be; an existing one is replaced.</param>
@@ -41,10 +42,10 @@ internal sealed class SafetensorsWriter : IDisposable
         }
     }
 
-    /// <summary>Writes the next tensor.</summary>
+    /// <summary>Writes the next tensor, or the next part of one that is written in parts.</summary>
     /// <param name="name">The name that was declared, as a check of the order.</param>
-    /// <param name="bytes">All elements, little-endian and row-major.</param>
-    /// <exception cref="ArgumentException">It is not this tensor's turn, or the bytes are not as many as declared.</exception>
+    /// <param name="bytes">All elements, little-endian and row-major, or those that follow the last part.</param>
+    /// <exception cref="ArgumentException">It is not this tensor's turn, or the bytes are more than declared.</exception>
     public void Write(string name, ReadOnlySpan<byte> bytes)
     {
         if (_written == _tensors.Count)
@@ -53,10 +54,16 @@ internal sealed class SafetensorsWriter : IDisposable
         if (next.Name != name)
             throw new ArgumentException($"the next declared tensor is '{next.Name}', got '{name}'", nameof(name));
         int expected = next.Type.ByteCount(next.Shape);
-        if (bytes.Length != expected)
-            throw new ArgumentException($"'{name}': {next.Type} {DisplayText.Shape(next.Shape)} needs {expected} bytes, got {bytes.Length}", nameof(bytes));
+        if (bytes.Length > expected - _partBytes)
+        {
+            throw new ArgumentException(
+                $"'{name}': {next.Type} {DisplayText.Shape(next.Shape)} needs {expected} bytes, got {_partBytes + bytes.Length}", nameof(bytes));
+        }
+
         _file.Stream.Write(bytes);
-        _written++;
+        _partBytes += bytes.Length;
+        if (_partBytes == expected)
+            (_written, _partBytes) = (_written + 1, 0);
     }
 
     /// <summary>Ends the file and moves it into place.</summary>
@@ -64,7 +71,7 @@ internal sealed class SafetensorsWriter : IDisposable
     public void Commit()
     {
         if (_written != _tensors.Count)
-            throw new InvalidOperationException($"tensor '{_tensors[_written].Name}' was declared but not written");
+            throw new InvalidOperationException($"tensor '{_tensors[_written].Name}' was declared but not written, or not whole");
         _file.Commit();
     }
 

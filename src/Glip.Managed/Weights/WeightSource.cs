@@ -20,6 +20,11 @@ public abstract class WeightSource : IDisposable
     /// <summary>Names of all stored tensors.</summary>
     public abstract IReadOnlyCollection<string> TensorNames { get; }
 
+    /// <summary>
+    /// The text encoder's output for prompts that were chosen when the model was made, if the model has these instead of the encoder; null if it has the encoder.
+    /// </summary>
+    internal virtual IReadOnlyList<PromptRows>? StoredPrompts => null;
+
     /// <summary>Finds a tensor. Its bytes stay valid until this source is disposed.</summary>
     public abstract bool TryGetTensor(string name, out WeightTensor tensor);
 

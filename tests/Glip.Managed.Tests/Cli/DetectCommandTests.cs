@@ -3,6 +3,7 @@ using Glip.Cli;
 using Glip.Managed.Imaging;
 using Glip.Managed.Imaging.Codecs;
 using Glip.Managed.Text;
+using Glip.Managed.Weights;
 
 namespace Glip.Managed.Tests.Cli;
 
@@ -13,6 +14,25 @@ public class DetectCommandTests
         new(new Box(1.25f, 2, 30.1f, 25), 0.87654321f, 2, new PhraseSpan("été [red]", 6, 15)),
         new(new Box(-0.5f, 0, 3, 1e-7f), 0.5f, 1, new PhraseSpan("dog", 0, 3)),
     ];
+
+    [Fact]
+    public void A_prompt_file_stands_for_the_prompt()
+    {
+        using var run = new CommandRun();
+        PromptFile.Write(run.File("p.safetensors"), new PromptRows("a red car", [[[2, 9]]], [1, 2], 3, new float[6]));
+        Assert.Equal(0, run.Run("detect", run.File("cat.png"), "--prompt-file", run.File("p.safetensors")));
+        Assert.Equal("a red car", run.Fake.Prompt!.Caption);
+        Assert.Equal("red car", Assert.Single(run.Fake.Prompt.Phrases).Text);
+        Assert.Equal(6, run.Fake.Prompt.Tuning!.Values.Length);
+
+        Assert.Equal(2, run.Run("detect", run.File("cat.png"), "cat", "--prompt-file", run.File("p.safetensors")));
+        Assert.Contains("expected either PROMPT or --prompt-file", run.Error, StringComparison.Ordinal);
+        Assert.Equal(2, run.Run("detect", run.File("cat.png")));
+        Assert.Equal(1, run.Run("detect", run.File("cat.png"), "--prompt-file", run.File("none")));
+        Assert.Contains("the prompt does not exist", run.Error, StringComparison.Ordinal);
+        Assert.Equal(1, run.Run("detect", run.File("cat.png"), "--prompt-file", run.File("cat.png")));
+        Assert.Equal(2, run.Run("detect", run.File("cat.png"), "--prompt-file", run.File("p.safetensors"), "--json", run.File("p.safetensors")));
+    }
 
     [Fact]
     public void Prints_a_table_and_draws_into_the_current_folder()

@@ -24,8 +24,13 @@ public sealed class CheckpointConverterTests : IDisposable
         byte[] json = File.ReadAllBytes(TestData.Path(model, "config.json"));
         using JsonDocument document = JsonDocument.Parse(json);
         string vocabulary = TestData.Path("vocab_micro_3000.txt");
-        ConversionReport report = CheckpointConverter.Convert(
-            TestData.Path(model, model + ".pth"), GlipConfig.Parse(json, model), vocabulary, Target, TensorType.F32);
+        ConversionReport report = CheckpointConverter.Convert(new()
+        {
+            Source = TestData.Path(model, model + ".pth"),
+            Config = GlipConfig.Parse(json, model),
+            VocabularyPath = vocabulary,
+            Target = Target,
+        });
 
         using ModelFile converted = ModelFile.Open(Target);
         using var expected = new ProceduralWeights(converted.Config, document.RootElement.GetProperty("seed").GetInt64(), default);
@@ -54,7 +59,7 @@ public sealed class CheckpointConverterTests : IDisposable
     {
         // Values that each of the types holds exactly.
         List<Tensor> tensors = [.. Tensors().Select(t => t with { Type = (TensorType)type, Bytes = Bytes((TensorType)type, t.Bytes.Length / 4) })];
-        foreach (TensorType target in (TensorType[])[TensorType.F32, TensorType.F16])
+        foreach (TensorType target in (TensorType[])[TensorType.F32, TensorType.F16, TensorType.BF16])
         {
             ConversionReport report = Convert(Checkpoint(tensors), target);
             using ModelFile model = ModelFile.Open(Target);
@@ -102,8 +107,54 @@ public sealed class CheckpointConverterTests : IDisposable
         List<Tensor> tensors = Tensors();
         MemoryMarshal.Cast<byte, float>(Find(tensors, "rpn.head.bias_lang").Bytes.AsSpan())[2] = -70000;
         Expect(
-            "tensor 'rpn.head.bias_lang': the value -70000 is beyond half precision (65504); use --dtype f32",
+            "tensor 'rpn.head.bias_lang': the value -70000 at element 2 is beyond half precision (65504); use --dtype f32",
             Checkpoint(tensors), TensorType.F16);
+    }
+
+    [Fact]
+    public void A_safetensors_file_of_the_same_names_converts_as_a_checkpoint()
+    {
+        Convert(Checkpoint(Tensors()));
+        byte[] expected = File.ReadAllBytes(Target);
+        byte[] hub = ModelBytes([.. Tensors().Select(t => t with { Name = "module." + t.Name })], []);
+        Assert.Equal("safetensors file", Convert(hub).SourceKind);
+        Assert.Equal(expected, File.ReadAllBytes(Target));
+    }
+
+    [Fact]
+    public void A_model_file_can_be_written_anew_with_its_own_configuration_and_vocabulary()
+    {
+        Convert(Checkpoint(Tensors()), TensorType.F16);
+        byte[] expected = File.ReadAllBytes(Target);
+        ConversionReport report = CheckpointConverter.Convert(new() { Source = _folder.Write("m", ModelBytes()), Target = Target, Type = TensorType.F16 });
+        Assert.Equal("tiny", report.Config.Name);
+        Assert.Empty(report.Unknown);
+        Assert.Equal(expected, File.ReadAllBytes(Target));
+    }
+
+    [Fact]
+    public void A_file_without_vocabulary_asks_for_one()
+    {
+        Refusal.Expect<GlipFormatException>(
+            "has no vocabulary of its own, name the one that it was trained with: --vocab",
+            () => Convert(Request(Checkpoint(Tensors())) with { VocabularyPath = null }));
+    }
+
+    [Fact]
+    public void A_configuration_that_contradicts_a_shape_is_refused_with_the_tensor()
+    {
+        string path = _folder.Write("c.json", Config with { Channels = 8 } is var wider ? wider.ToJson() : []);
+        Refusal.Expect<GlipFormatException>(
+            "tensor 'backbone.fpn.fpn_inner2.weight' expected [8,4,1,1], found [4,4,1,1]; is this the right configuration?",
+            () => Convert(Request(Checkpoint(Tensors())) with { Config = null, ConfigPath = path }));
+    }
+
+    [Fact]
+    public void Weights_that_are_not_finite_are_refused()
+    {
+        List<Tensor> tensors = Tensors();
+        MemoryMarshal.Cast<byte, float>(Find(tensors, "rpn.head.bias_lang").Bytes.AsSpan())[3] = float.NaN;
+        Expect("x.pth: tensor 'rpn.head.bias_lang': has NaN at element 3: weights must be finite", Checkpoint(tensors));
     }
 
     [Fact]
@@ -139,26 +190,26 @@ public sealed class CheckpointConverterTests : IDisposable
     [Fact]
     public void A_vocabulary_shorter_than_the_embeddings_is_told()
     {
-        string path = _folder.Write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n"u8.ToArray());
-        ConversionReport report = CheckpointConverter.Convert(_folder.Write("x.pth", Checkpoint(Tensors())), Config, path, Target, TensorType.F32);
+        string path = _folder.Write("another.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n"u8.ToArray());
+        ConversionReport report = Convert(Request(Checkpoint(Tensors())) with { VocabularyPath = path });
         Assert.Equal(1, report.SpareEmbeddings);
     }
 
     [Fact]
     public void A_vocabulary_longer_than_the_embeddings_is_refused()
     {
-        string path = _folder.Write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\ne\nf"u8.ToArray());
+        string path = _folder.Write("another.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\ne\nf"u8.ToArray());
         Refusal.Expect<GlipFormatException>(
             "expected at most 5 tokens (bert.vocab_size), found 6",
-            () => CheckpointConverter.Convert(_folder.Write("x.pth", Checkpoint(Tensors())), Config, path, Target, TensorType.F32));
+            () => Convert(Request(Checkpoint(Tensors())) with { VocabularyPath = path }));
         Assert.False(File.Exists(Target));
     }
 
     [Fact]
     public void A_vocabulary_from_Windows_is_stored_as_any_other()
     {
-        string path = _folder.Write("vocab.txt", [0xEF, 0xBB, 0xBF, .. Encoding.UTF8.GetBytes(Vocabulary.Replace("\n", "\r\n", StringComparison.Ordinal))]);
-        CheckpointConverter.Convert(_folder.Write("x.pth", Checkpoint(Tensors())), Config, path, Target, TensorType.F32);
+        string path = _folder.Write("another.txt", [0xEF, 0xBB, 0xBF, .. Encoding.UTF8.GetBytes(Vocabulary.Replace("\n", "\r\n", StringComparison.Ordinal))]);
+        Convert(Request(Checkpoint(Tensors())) with { VocabularyPath = path });
         using ModelFile model = ModelFile.Open(Target);
         Assert.Equal(VocabularyBytes, model.Vocabulary.ToArray());
     }
@@ -166,27 +217,35 @@ public sealed class CheckpointConverterTests : IDisposable
     [Fact]
     public void A_vocabulary_that_is_not_text_is_refused()
     {
-        string path = _folder.Write("vocab.txt", [0xFF, 0xFE, (byte)'\n']);
+        string path = _folder.Write("another.txt", [0xFF, 0xFE, (byte)'\n']);
         Refusal.Expect<GlipFormatException>(
             "expected UTF-8 text",
-            () => CheckpointConverter.Convert("x.pth", Config, path, Target, TensorType.F32));
+            () => Convert(Request(Checkpoint(Tensors())) with { VocabularyPath = path }));
     }
 
     [Fact]
     public void Interrupting_leaves_nothing()
     {
-        string source = _folder.Write("x.pth", Checkpoint(Tensors()));
-        string vocabulary = _folder.Write("vocab.txt", VocabularyBytes);
         using var interrupted = new CancellationTokenSource();
         interrupted.Cancel();
-        Assert.Throws<OperationCanceledException>(() => CheckpointConverter.Convert(source, Config, vocabulary, Target, TensorType.F32, interrupted.Token));
+        Assert.Throws<OperationCanceledException>(() => CheckpointConverter.Convert(Request(Checkpoint(Tensors())), interrupted.Token));
         Assert.Equal(["vocab.txt", "x.pth"], _folder.Files.Order());
     }
 
     private static Tensor Find(List<Tensor> tensors, string name) => tensors.Single(t => t.Name == name);
 
-    private ConversionReport Convert(byte[] checkpoint, TensorType type = TensorType.F32) =>
-        CheckpointConverter.Convert(_folder.Write("x.pth", checkpoint), Config, _folder.Write("vocab.txt", VocabularyBytes), Target, type);
+    private static ConversionReport Convert(ConversionRequest request) => CheckpointConverter.Convert(request);
+
+    private ConversionReport Convert(byte[] checkpoint, TensorType type = TensorType.F32) => Convert(Request(checkpoint, type));
+
+    private ConversionRequest Request(byte[] checkpoint, TensorType type = TensorType.F32) => new()
+    {
+        Source = _folder.Write("x.pth", checkpoint),
+        Config = Config,
+        VocabularyPath = _folder.Write("vocab.txt", VocabularyBytes),
+        Target = Target,
+        Type = type,
+    };
 
     /// <summary>The conversion must fail with this message and leave no file behind.</summary>
     private void Expect(string message, byte[] checkpoint, TensorType type = TensorType.F32)

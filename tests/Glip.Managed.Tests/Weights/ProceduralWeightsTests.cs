@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Glip.Managed.Model;
 using Glip.Managed.Weights;
-using Glip.WeightsTools.Torch;
+using Glip.WeightsTools.Tensors;
 
 namespace Glip.Tests.Weights;
 
@@ -36,7 +36,7 @@ public class ProceduralWeightsTests
         using JsonDocument document = JsonDocument.Parse(json);
         long seed = document.RootElement.GetProperty("seed").GetInt64();
         using var weights = new ProceduralWeights(GlipConfig.Parse(json, model), seed, default);
-        using TorchCheckpoint checkpoint = TorchCheckpoint.Open(TestData.Path(model, model + ".pth"));
+        using TensorFile checkpoint = TensorFile.Open(TestData.Path(model, model + ".pth"));
 
         Assert.Equal($"procedural:{model}:{seed}", weights.Name);
         Assert.NotEmpty(weights.TensorNames);

@@ -73,8 +73,12 @@ public sealed class SafetensorsWriterTests : IDisposable
     {
         using var writer = new SafetensorsWriter(_folder.File("x"), [new("a", TensorType.F32, [2]), new("b", TensorType.U8, [])], []);
         Refusal.Expect<ArgumentException>("next declared tensor is 'a', got 'b'", () => writer.Write("b", [1]));
-        Refusal.Expect<ArgumentException>("'a': F32 [2] needs 8 bytes, got 7", () => writer.Write("a", new byte[7]));
-        writer.Write("a", new byte[8]);
+        Refusal.Expect<ArgumentException>("'a': F32 [2] needs 8 bytes, got 9", () => writer.Write("a", new byte[9]));
+        writer.Write("a", new byte[7]);
+        Refusal.Expect<ArgumentException>("'a': F32 [2] needs 8 bytes, got 9", () => writer.Write("a", new byte[2]));
+        Refusal.Expect<ArgumentException>("next declared tensor is 'a', got 'b'", () => writer.Write("b", [1]));
+        Refusal.Expect<InvalidOperationException>("'a' was declared but not written, or not whole", writer.Commit);
+        writer.Write("a", new byte[1]);
         Refusal.Expect<InvalidOperationException>("'b' was declared but not written", writer.Commit);
         writer.Write("b", [1]);
         Refusal.Expect<ArgumentException>("all 2 declared", () => writer.Write("c", [1]));

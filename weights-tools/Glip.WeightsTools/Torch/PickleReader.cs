@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Text;
 using Glip.Managed;
@@ -16,8 +17,8 @@ namespace Glip.WeightsTools.Torch;
 /// </remarks>
 internal sealed class PickleReader
 {
-    /// <summary>A GLIP-L checkpoint with its optimiser's state has about 100 000.</summary>
-    private const int MaxOpcodes = 4_000_000;
+    /// <summary>A GLIP-L checkpoint with its optimiser's state and a second copy of the weights has about 250 000; each can cost 50 bytes of memory.</summary>
+    private const int MaxOpcodes = 1_000_000;
 
     private const int MaxNesting = 1_000;
     private const int MaxNameBytes = 1_000;
@@ -32,12 +33,21 @@ internal sealed class PickleReader
 
     /// <summary>Reads one pickle.</summary>
     /// <exception cref="GlipFormatException">It is damaged, uses what checkpoints do not need, or refers to a name that is not allowed.</exception>
-    public static object? Read(ReadOnlyMemory<byte> data)
+    public static object? Read(ReadOnlyMemory<byte> data) => Read(data, out _);
+
+    /// <summary>Reads the first of several pickles.</summary>
+    /// <param name="data">Begins with the pickle.</param>
+    /// <param name="length">Bytes that it has.</param>
+    /// <exception cref="GlipFormatException">It is damaged, uses what checkpoints do not need, or refers to a name that is not allowed.</exception>
+    public static object? Read(ReadOnlyMemory<byte> data, out int length)
     {
         var reader = new PickleReader(data);
         try
         {
-            return reader.Run();
+            object? value = reader.Run();
+            PickleGraph.Check(value);
+            length = reader._position;
+            return value;
         }
         catch (GlipFormatException e)
         {
@@ -113,11 +123,21 @@ internal sealed class PickleReader
             case Op.Global: Push(TorchGlobals.Find(ReadLine(), ReadLine())); break;
             case Op.StackGlobal: StackGlobal(); break;
             case Op.Reduce or Op.NewObject: Call(); break;
+            case Op.NewObjectEx: RequireNoKeywords(); Call(); break;
+            case Op.Instance: _ = TorchGlobals.Find(ReadLine(), ReadLine()); throw Unsupported(op); // names the class, if it is a bad one
             case Op.Build: Build(); break;
             case Op.BinPersId: Push(TorchGlobals.Storage(Pop())); break;
 
-            default: throw new GlipFormatException($"opcode 0x{op:X2} is not supported");
+            default: throw Unsupported(op);
         }
+    }
+
+    private static GlipFormatException Unsupported(byte op) => new($"opcode 0x{op:X2} is not supported: no checkpoint needs it");
+
+    private void RequireNoKeywords()
+    {
+        if (Pop() is not PickleDict { Pairs.Count: 0 })
+            throw new GlipFormatException("a call with keywords");
     }
 
     private void Call()
@@ -230,12 +250,12 @@ internal sealed class PickleReader
 
     private string ReadText(int length) => Encoding.UTF8.GetString(Take(length));
 
-    /// <summary>A little-endian two's complement number of up to eight bytes.</summary>
-    private long ReadLong(int length)
+    /// <summary>A little-endian two's complement number: a long, or a BigInteger (seeds of random generators) if it has more bytes.</summary>
+    private object ReadLong(int length)
     {
-        if (length > sizeof(long))
-            throw new GlipFormatException($"an integer of {length} bytes");
         ReadOnlySpan<byte> bytes = Take(length);
+        if (length > sizeof(long))
+            return new BigInteger(bytes);
         long value = length > 0 && (bytes[^1] & 0x80) != 0 ? -1 : 0;
         for (int i = length - 1; i >= 0; i--)
             value = (value << 8) | bytes[i];
@@ -275,6 +295,6 @@ internal sealed class PickleReader
         public const byte BinBytes = (byte)'B', ShortBinBytes = (byte)'C';
         public const byte Proto = 0x80, NewObject = 0x81, Tuple1 = 0x85, Tuple2 = 0x86, Tuple3 = 0x87, NewTrue = 0x88, NewFalse = 0x89, Long1 = 0x8A;
         public const byte ShortBinUnicode = 0x8C, BinUnicode8 = 0x8D, BinBytes8 = 0x8E, EmptySet = 0x8F, AddItems = 0x90, FrozenSet = 0x91;
-        public const byte StackGlobal = 0x93, Memoize = 0x94, Frame = 0x95, ByteArray8 = 0x96;
+        public const byte Instance = (byte)'i', NewObjectEx = 0x92, StackGlobal = 0x93, Memoize = 0x94, Frame = 0x95, ByteArray8 = 0x96;
     }
 }

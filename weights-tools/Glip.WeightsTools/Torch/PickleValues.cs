@@ -43,7 +43,8 @@ internal sealed record TorchStorageType(string Name, TensorType Element) : Pickl
 /// <param name="Key">Name of the entry under <c>data/</c>.</param>
 /// <param name="Type">Element type.</param>
 /// <param name="Elements">Elements it should hold.</param>
-internal sealed record TorchStorage(string Key, TensorType Type, long Elements);
+/// <param name="First">Element at which offsets begin: files before PyTorch 1.6 know storages within storages.</param>
+internal sealed record TorchStorage(string Key, TensorType Type, long Elements, long First = 0);
 
 /// <summary>A tensor as a view of a storage. Sizes are as the file says; <see cref="TorchCheckpoint"/> checks them against the storage.</summary>
 /// <param name="Storage">Where the elements lie.</param>
@@ -55,6 +56,11 @@ internal sealed record TorchTensor(TorchStorage Storage, long Offset, int[] Shap
 /// <summary>The names that a checkpoint may refer to, and what they stand for here. Any other name is refused.</summary>
 internal static class TorchGlobals
 {
+    private const string RebuildTensorName = "torch._utils._rebuild_tensor_v2";
+
+    /// <summary>PyTorch's own limit on dimensions.</summary>
+    private const int MaxRank = 64;
+
     private static readonly Dictionary<string, PickleGlobal> Allowed = All().ToDictionary(g => g.Name, StringComparer.Ordinal);
 
     /// <summary>Looks a name up.</summary>
@@ -68,18 +74,32 @@ internal static class TorchGlobals
                 $"the file refers to {DisplayText.Quote(full)}, which a checkpoint has no need of; it was not run. Save only the state dict and convert that");
     }
 
-    /// <summary>Resolves the reference that torch writes instead of a storage: ('storage', type, key, location, elements).</summary>
+    /// <summary>Resolves the reference that torch writes instead of a storage: ('storage', type, key, location, elements[, view]).</summary>
     /// <exception cref="GlipFormatException">It is anything else.</exception>
-    public static TorchStorage Storage(object? reference) =>
-        reference is PickleTuple { Items: ["storage", TorchStorageType type, string key, string, long elements, ..] } && elements >= 0
-            ? new TorchStorage(key, type.Element, elements)
-            : throw new GlipFormatException("expected a storage reference ('storage', type, key, location, elements)");
+    public static TorchStorage Storage(object? reference)
+    {
+        if (reference is not PickleTuple { Items: ["storage", TorchStorageType type, string key, string, long elements, .. var more] } || elements < 0)
+            throw new GlipFormatException("expected a storage reference ('storage', type, key, location, elements)");
+        return more switch
+        {
+            [] or [null] => new TorchStorage(key, type.Element, elements),
+            [PickleTuple { Items: [string, long first, long count] }] when first >= 0 && count >= 0 && first <= elements - count =>
+                new TorchStorage(key, type.Element, elements, first),
+            _ => throw new GlipFormatException($"storage {DisplayText.Quote(key)} is a view that does not fit its {elements} elements"),
+        };
+    }
 
     private static IEnumerable<PickleGlobal> All()
     {
         yield return new("collections.OrderedDict", OrderedDict);
-        yield return new("torch._utils._rebuild_tensor_v2", RebuildTensor);
+        yield return new("collections.defaultdict", _ => new PickleDict());
+        yield return new(RebuildTensorName, RebuildTensor);
+        yield return new("torch._utils._rebuild_tensor", RebuildTensor);
         yield return new("torch._utils._rebuild_parameter", RebuildParameter);
+        yield return new("torch._utils._rebuild_parameter_with_state", RebuildParameter);
+        yield return new("torch._tensor._rebuild_from_type_v2", RebuildFromType);
+        yield return new("torch.nn.parameter.Parameter", RebuildParameter);
+        yield return new("torch.Tensor");
         yield return new("torch.Size", args => args is [PickleTuple size] ? size : throw BadCall("torch.Size"));
 
         // State of optimisers and schedulers, which is read over.
@@ -87,12 +107,15 @@ internal static class TorchGlobals
         [
             "torch.device", "torch.serialization._get_layout", "_codecs.encode", "collections.Counter",
             "numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
+            "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
             "builtins.set", "builtins.frozenset", "__builtin__.set", "__builtin__.frozenset",
         ];
         foreach (string name in opaque)
             yield return new(name, _ => new PickleOpaque(name));
         foreach (string type in (string[])["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"])
             yield return new($"torch.{type}");
+        foreach (string type in (string[])["numpy.ndarray", "builtins.dict", "builtins.list", "builtins.int", "builtins.float", "__builtin__.dict", "__builtin__.list"])
+            yield return new(type);
 
         yield return new TorchStorageType("torch.FloatStorage", TensorType.F32);
         yield return new TorchStorageType("torch.HalfStorage", TensorType.F16);
@@ -129,23 +152,33 @@ internal static class TorchGlobals
         return dict;
     }
 
-    /// <summary>(storage, offset, size, stride, requires_grad, backward_hooks[, metadata])</summary>
+    /// <summary>(storage, offset, size, stride[, requires_grad, backward_hooks[, metadata]])</summary>
     private static TorchTensor RebuildTensor(object?[] args)
     {
-        if (args is not [TorchStorage storage, long offset, PickleTuple size, PickleTuple stride, ..])
-            throw BadCall("torch._utils._rebuild_tensor_v2");
-        var shape = new int[size.Items.Length];
-        var strides = new long[stride.Items.Length];
+        if (args is not [TorchStorage storage, long offset, PickleTuple { Items: var size }, PickleTuple { Items: var stride }, ..])
+            throw BadCall(RebuildTensorName);
+        if (size.Length > MaxRank || stride.Length > MaxRank)
+            throw new GlipFormatException($"a tensor of {Math.Max(size.Length, stride.Length)} dimensions, expected at most {MaxRank}");
+        var shape = new int[size.Length];
+        var strides = new long[stride.Length];
         for (int i = 0; i < shape.Length; i++)
-            shape[i] = size.Items[i] is long d and >= 0 and <= int.MaxValue ? (int)d : throw BadCall("torch._utils._rebuild_tensor_v2");
+            shape[i] = size[i] is long d and >= 0 and <= int.MaxValue ? (int)d : throw BadCall(RebuildTensorName);
         for (int i = 0; i < strides.Length; i++)
-            strides[i] = stride.Items[i] is long s ? s : throw BadCall("torch._utils._rebuild_tensor_v2");
-        return new TorchTensor(storage, offset, shape, strides);
+            strides[i] = stride[i] is long s ? s : throw BadCall(RebuildTensorName);
+
+        // Only an offset of a file that lies can overflow; the result is then negative or large, and refused like any other beyond the storage.
+        return new TorchTensor(storage, unchecked(storage.First + offset), shape, strides);
     }
 
-    /// <summary>(data, requires_grad, backward_hooks)</summary>
+    /// <summary>(data, requires_grad, backward_hooks[, state])</summary>
     private static TorchTensor RebuildParameter(object?[] args) =>
         args is [TorchTensor tensor, ..] ? tensor : throw BadCall("torch._utils._rebuild_parameter");
+
+    /// <summary>(function, type, arguments, state): a tensor to which attributes were added.</summary>
+    private static TorchTensor RebuildFromType(object?[] args) =>
+        args is [PickleGlobal { Name: RebuildTensorName }, PickleGlobal, PickleTuple { Items: var tensor }, ..]
+            ? RebuildTensor(tensor)
+            : throw BadCall("torch._tensor._rebuild_from_type_v2");
 
     private static GlipFormatException BadCall(string name) => new($"'{name}' has arguments that torch does not write");
 }

@@ -1,202 +1,125 @@
 using System.Diagnostics.CodeAnalysis;
-using System.IO.Compression;
-using System.Text;
 using Glip.Managed;
 using Glip.Managed.Weights;
+using Glip.WeightsTools.Tensors;
 
 namespace Glip.WeightsTools.Torch;
 
 /// <summary>
-/// Reader of checkpoints that <c>torch.save</c> wrote (PyTorch 1.6 and later): a zip archive of a pickle and the storages it
-/// refers to. Only storages that are asked for are read; nothing in the file is ever executed.
+/// The tensors of a checkpoint that <c>torch.save</c> wrote. Only storages that are asked for are read; nothing in the file is ever executed.
 /// </summary>
-/// <remarks>Not thread-safe.</remarks>
-internal sealed class TorchCheckpoint : IDisposable
+internal sealed class TorchCheckpoint : TensorFile
 {
-    /// <summary>Where a trainer's checkpoint keeps the weights.</summary>
-    public const string ModelKey = "model";
+    /// <summary>Where trainers keep the weights: the original's, mmdetection's.</summary>
+    private static readonly string[] s_modelKeys = ["model", "state_dict"];
 
-    private const string ModulePrefix = "module.";
-    private const string PickleEntry = "data.pkl";
-    private const int MaxPickleBytes = 64 * 1024 * 1024;
+    /// <summary>Where they keep the weights' moving average.</summary>
+    private static readonly string[] s_emaKeys = ["model_ema", "ema_state_dict"];
 
-    private readonly FileStream _stream;
-    private readonly ZipArchive _archive;
-    private readonly string _root;
+    /// <summary>Views that repeat elements may be this large whatever the file's size.</summary>
+    private const int SmallTensor = 1 << 20;
+
+    private readonly FileBytes _file;
+    private readonly TorchArchive _archive;
     private readonly Dictionary<string, TorchTensor> _tensors;
-    private (string Key, byte[] Bytes) _lastStorage = ("", []);
+    private readonly HashSet<string> _checked = new(StringComparer.Ordinal);
+    private readonly bool _ignoreChecksums;
 
-    private TorchCheckpoint(FileStream stream)
+    /// <summary>Takes over <paramref name="file"/> and reads its table of tensors.</summary>
+    /// <exception cref="GlipFormatException">It is not such a file, is damaged, or refers to names that are not allowed.</exception>
+    public TorchCheckpoint(FileBytes file, TensorFileOptions options)
     {
-        _stream = stream;
-        Path = stream.Name;
-        RequireZip();
-        _archive = Zip(() => new ZipArchive(stream, ZipArchiveMode.Read));
-        _root = FindRoot();
-        RequireLittleEndian();
-
-        PickleDict root = ReadRoot();
-        Sections = [.. root.Pairs.Select(p => p.Key).OfType<string>().Distinct()];
-        PickleDict model = root;
-        if (root.TryGet(ModelKey, out object? inner))
-            model = inner as PickleDict ?? throw Bad($"'{ModelKey}' is not a state dict");
-        else
-            Sections = [];
+        _file = file;
+        _ignoreChecksums = options.IgnoreChecksums;
+        _archive = TorchArchive.Read(file);
+        PickleDict root = _archive.Root as PickleDict ?? throw Bad("expected a dict with the model's weights");
+        (string? section, PickleDict model) = FindModel(root, options.UseEma);
+        if (section is not null)
+            SkippedSections = [.. root.Pairs.Select(p => p.Key).OfType<string>().Where(key => key != section).Distinct()];
         _tensors = Tensors(model);
     }
 
-    /// <summary>The file's full path, for messages.</summary>
-    public string Path { get; }
+    /// <inheritdoc/>
+    public override string Path => _file.Path;
 
-    /// <summary>The root's keys (<c>model</c>, <c>optimizer</c>, …); empty if the file holds a bare state dict.</summary>
-    public IReadOnlyList<string> Sections { get; }
+    /// <inheritdoc/>
+    public override string Kind => "PyTorch checkpoint";
 
-    /// <summary>Names of the model's tensors without a <c>module.</c> prefix, in the file's order.</summary>
-    public IReadOnlyCollection<string> Names => _tensors.Keys;
+    /// <inheritdoc/>
+    public override IReadOnlyCollection<string> Names => _tensors.Keys;
 
-    /// <summary>Opens a checkpoint and reads its table of tensors.</summary>
-    /// <exception cref="GlipFormatException">It is not such a file, is damaged, or refers to names that are not allowed.</exception>
-    /// <exception cref="IOException">It cannot be opened.</exception>
-    public static TorchCheckpoint Open(string path)
-    {
-        var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read);
-        try
-        {
-            return new TorchCheckpoint(stream);
-        }
-        catch
-        {
-            stream.Dispose();
-            throw;
-        }
-    }
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> SkippedSections { get; } = [];
 
     /// <summary>Finds a tensor by name.</summary>
     public bool TryGetTensor(string name, [NotNullWhen(true)] out TorchTensor? tensor) => _tensors.TryGetValue(name, out tensor);
 
-    /// <summary>Reads a tensor's elements, row-major, in the type that the file has.</summary>
-    /// <exception cref="GlipFormatException">Its storage is missing, of another size, or too small for the view.</exception>
-    public byte[] Read(string name)
+    /// <inheritdoc/>
+    public override bool TryDescribe(string name, out TensorType type, out int[] shape)
+    {
+        bool found = _tensors.TryGetValue(name, out TorchTensor? tensor);
+        (type, shape) = found ? (tensor!.Storage.Type, tensor.Shape) : (default, []);
+        return found;
+    }
+
+    /// <inheritdoc/>
+    public override Stream OpenTensor(string name)
     {
         TorchTensor tensor = _tensors[name];
-        int size = tensor.Storage.Type.ByteSize();
-        int bytes = tensor.Storage.Type.ByteCount(tensor.Shape);
+        TorchStorage storage = tensor.Storage;
+        int size = storage.Type.ByteSize();
+        int bytes = storage.Type.ByteCount(tensor.Shape);
         if (bytes < 0)
             throw Bad(name, $"{DisplayText.Shape(tensor.Shape)} is over the limit of {int.MaxValue} bytes a tensor");
         if (tensor.Strides.Length != tensor.Shape.Length || tensor.Strides.Any(s => s < 0))
             throw Bad(name, $"expected {tensor.Shape.Length} strides, none negative, found [{string.Join(',', tensor.Strides)}]");
         if (bytes == 0)
-            return [];
+            return Stream.Null;
+        if (bytes > Math.Max(SmallTensor, _file.Length))
+            throw Bad(name, $"{DisplayText.Shape(tensor.Shape)} has {bytes} bytes, more than the file's {_file.Length}: it repeats elements");
 
         Int128 last = tensor.Offset;
         for (int i = 0; i < tensor.Shape.Length; i++)
             last += (Int128)(tensor.Shape[i] - 1) * tensor.Strides[i];
-        if (tensor.Offset < 0 || last >= tensor.Storage.Elements)
-            throw Bad(name, $"reaches from element {tensor.Offset} to {last} of a storage that has {tensor.Storage.Elements}");
+        if (tensor.Offset < 0 || last >= storage.Elements)
+            throw Bad(name, $"reaches from element {tensor.Offset} to {last} of a storage that has {storage.Elements}");
 
-        byte[] storage = ReadStorage(name, tensor.Storage);
-        var elements = new byte[bytes];
-        Gather(storage, tensor, size, elements);
-        return elements;
+        StorageBytes place = FindStorage(name, storage);
+        long start = place.Offset + tensor.Offset * size;
+        long end = place.Offset + ((long)last + 1) * size;
+        return IsRowMajor(tensor)
+            ? new RunStream(_file, start, bytes)
+            : new GatherStream(_file, start, end, size, tensor.Shape, tensor.Strides);
     }
 
-    public void Dispose()
-    {
-        _archive.Dispose();
-        _stream.Dispose();
-    }
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing) => _file.Dispose();
 
-    /// <summary>Copies the view's elements in row-major order: inner dimensions that lie together at once, the others by counting.</summary>
-    private static void Gather(byte[] storage, TorchTensor tensor, int size, Span<byte> elements)
+    private static bool IsRowMajor(TorchTensor tensor)
     {
-        int[] shape = tensor.Shape;
-        int outer = shape.Length;
-        int run = 1;
-        while (outer > 0 && (shape[outer - 1] == 1 || tensor.Strides[outer - 1] == run))
-            run *= shape[--outer];
-
-        Span<int> index = new int[outer];
-        long source = tensor.Offset;
-        for (int target = 0; target < elements.Length; target += run * size)
+        long stride = 1;
+        for (int d = tensor.Shape.Length - 1; d >= 0; d--)
         {
-            storage.AsSpan((int)(source * size), run * size).CopyTo(elements[target..]);
-            for (int d = outer - 1; d >= 0; d--)
-            {
-                source += tensor.Strides[d];
-                if (++index[d] < shape[d])
-                    break;
-                source -= tensor.Strides[d] * shape[d];
-                index[d] = 0;
-            }
-        }
-    }
-
-    private byte[] ReadStorage(string name, TorchStorage storage)
-    {
-        // Tensors that share a storage follow each other in a state dict.
-        if (_lastStorage.Key == storage.Key)
-            return Sized(_lastStorage.Bytes);
-        ZipArchiveEntry entry = _archive.GetEntry($"{_root}data/{storage.Key}")
-            ?? throw Bad(name, $"its storage {DisplayText.Quote(storage.Key)} is missing");
-        _lastStorage = ("", []);
-        byte[] bytes = Sized(ReadEntry(entry, Array.MaxLength));
-        _lastStorage = (storage.Key, bytes);
-        return bytes;
-
-        byte[] Sized(byte[] found)
-        {
-            if (found.Length == (Int128)storage.Elements * storage.Type.ByteSize())
-                return found;
-            string expected = $"{storage.Elements} elements of {storage.Type.SafetensorsName()}";
-            throw Bad(name, $"its storage {DisplayText.Quote(storage.Key)} should have {expected}, found {found.Length} bytes");
-        }
-    }
-
-    private void RequireZip()
-    {
-        Span<byte> start = stackalloc byte[4];
-        int count = _stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);
-        _stream.Position = 0;
-        start = start[..count];
-        if (start.StartsWith("PK"u8))
-            return;
-        if (start is [0x80, >= 2 and <= 5, ..])
-            throw Bad("this is a bare pickle, as PyTorch wrote before 1.6; load it with PyTorch and save it again, then convert");
-        throw Bad("not a PyTorch checkpoint: expected a zip archive");
-    }
-
-    private string FindRoot()
-    {
-        // <root>/data.pkl, with any name for the root.
-        string[] found = [.. Zip(() => _archive.Entries).Select(e => e.FullName).Where(n => n[(n.IndexOf('/') + 1)..] == PickleEntry)];
-        return found.Length == 1
-            ? found[0][..^PickleEntry.Length]
-            : throw Bad($"not a PyTorch checkpoint: expected one {PickleEntry} in the archive, found {found.Length}");
-    }
-
-    private void RequireLittleEndian()
-    {
-        if (_archive.GetEntry(_root + "byteorder") is not { } entry)
-            return; // written before the entry existed
-        string order = Encoding.UTF8.GetString(ReadEntry(entry, 100));
-        if (order != "little")
-            throw Bad($"byteorder must be 'little', found {DisplayText.Quote(order)}");
-    }
-
-    private PickleDict ReadRoot()
-    {
-        byte[] pickle = ReadEntry(_archive.GetEntry(_root + PickleEntry)!, MaxPickleBytes);
-        object? root;
-        try
-        {
-            root = PickleReader.Read(pickle);
-        }
-        catch (GlipFormatException e)
-        {
-            throw new GlipFormatException($"{Path}: {PickleEntry} {e.Message}", e);
+            if (tensor.Shape[d] != 1 && tensor.Strides[d] != stride)
+                return false;
+            stride *= tensor.Shape[d];
         }
 
-        return root as PickleDict ?? throw Bad("expected a dict with the model's weights");
+        return true;
+    }
+
+    /// <summary>The weights are a section of the root, or the root itself.</summary>
+    private (string? Section, PickleDict Model) FindModel(PickleDict root, bool useEma)
+    {
+        foreach (string key in useEma ? s_emaKeys : s_modelKeys)
+        {
+            if (root.TryGet(key, out object? section))
+                return (key, section as PickleDict ?? throw Bad($"'{key}' is not a state dict"));
+        }
+
+        return useEma
+            ? throw Bad($"there is no moving average of the weights: expected one of {string.Join(", ", s_emaKeys)}")
+            : (null, root);
     }
 
     private Dictionary<string, TorchTensor> Tensors(PickleDict model)
@@ -206,44 +129,44 @@ internal sealed class TorchCheckpoint : IDisposable
         {
             if (key is not string name || value is not TorchTensor tensor)
                 continue; // a counter or the like; a parameter among them is reported as missing
-            string plain = name.StartsWith(ModulePrefix, StringComparison.Ordinal) ? name[ModulePrefix.Length..] : name;
-            if (!tensors.TryAdd(plain, tensor))
-                throw Bad(plain, $"stands twice (names are compared without '{ModulePrefix}')");
+            if (!tensors.TryAdd(PlainName(name), tensor))
+                throw Bad(PlainName(name), "stands twice (names are compared without 'module.')");
         }
 
         return tensors;
     }
 
-    private byte[] ReadEntry(ZipArchiveEntry entry, int limit)
+    /// <summary>Finds a storage, and checks it against its checksum the first time.</summary>
+    private StorageBytes FindStorage(string tensor, TorchStorage storage)
     {
-        // torch stores without compression, so an entry cannot be larger than its file: no room for a zip bomb.
-        if (entry.Length != entry.CompressedLength || entry.Length > _stream.Length || entry.Length > limit)
+        string quoted = DisplayText.Quote(storage.Key);
+        if (!_archive.TryFind(storage.Key, out StorageBytes place))
+            throw Bad(tensor, $"its storage {quoted} is missing");
+        if (place.Length != (Int128)storage.Elements * storage.Type.ByteSize())
+            throw Bad(tensor, $"its storage {quoted} should have {storage.Elements} elements of {storage.Type.SafetensorsName()}, found {place.Length} bytes");
+        if (place.Checksum is { } checksum && !_ignoreChecksums && _checked.Add(storage.Key) && ComputeChecksum(place) != checksum)
         {
             throw Bad(
-                $"entry {DisplayText.Quote(entry.FullName)}: expected at most {Math.Min(limit, _stream.Length)} bytes, uncompressed, " +
-                $"found {entry.Length} bytes in {entry.CompressedLength}");
+                tensor,
+                $"its storage {quoted} is damaged: the archive's checksum differs; if PyTorch was told to write no checksums, say --ignore-checksums");
         }
 
-        return Zip(() =>
-        {
-            var bytes = new byte[entry.Length];
-            using Stream content = entry.Open();
-            content.ReadExactly(bytes);
-            return bytes;
-        });
+        return place;
     }
 
-    /// <summary>Damaged archives surface as several exceptions of the archive reader.</summary>
-    private T Zip<T>(Func<T> read)
+    /// <summary>Reads a storage once more than needed, but what was just read comes from the system's cache.</summary>
+    private uint ComputeChecksum(StorageBytes place)
     {
-        try
+        var buffer = new byte[(int)Math.Min(place.Length, 1 << 20)];
+        uint checksum = 0;
+        for (long at = 0; at < place.Length; at += buffer.Length)
         {
-            return read();
+            Span<byte> part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, place.Length - at));
+            _file.Read(place.Offset + at, part);
+            checksum = Crc32.Append(checksum, part);
         }
-        catch (Exception e) when (e is InvalidDataException or IOException or NotSupportedException or ArgumentException)
-        {
-            throw new GlipFormatException($"{Path}: damaged zip archive, or truncated: {e.Message}", e);
-        }
+
+        return checksum;
     }
 
     private GlipFormatException Bad(string what) => new($"{Path}: {what}");

@@ -7,6 +7,9 @@ namespace Glip.Managed.Model.Bert;
 /// <summary>BERT without pooler: token ids to hidden states. Only real tokens enter; padding changes nothing that detection uses (specification, section 13 i).</summary>
 internal sealed class BertEncoder
 {
+    /// <summary>Where checkpoints have it.</summary>
+    public const string Prefix = "language_backbone.body.model.";
+
     private readonly int _width;
     private readonly float[] _words;
     private readonly float[] _positions;

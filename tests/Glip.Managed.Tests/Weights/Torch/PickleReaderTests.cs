@@ -43,12 +43,17 @@ public class PickleReaderTests
         Assert.Same(list[0], list[1]);
     }
 
+    [Theory]
+    [InlineData("]q\u0000h\u0000a.")] // directly
+    [InlineData("]q\u0000}K\u0001h\u0000s\u0085a.")] // through a dict and a tuple
+    public void Containers_that_hold_themselves_are_refused(string opcodes) =>
+        Refusal.Expect<GlipFormatException>("a container holds itself", () => PickleReader.Read(new PickleBuilder().Op(opcodes).End()));
+
     [Fact]
-    public void A_list_may_hold_itself()
+    public void Nested_containers_are_refused_beyond_a_depth()
     {
-        byte[] pickle = new PickleBuilder().Op("]q\u0000h\u0000a").End();
-        var list = Assert.IsType<PickleList>(PickleReader.Read(pickle));
-        Assert.Same(list, Assert.Single(list.Items));
+        byte[] deep = new PickleBuilder().Op("]" + new string('\u0085', 1_500)).End();
+        Refusal.Expect<GlipFormatException>("containers are nested deeper than 1000", () => PickleReader.Read(deep));
     }
 
     [Theory]
@@ -95,9 +100,14 @@ public class PickleReaderTests
     [InlineData("NN\u0093.", "expected a module and a name")]
     [InlineData("X\u00ff\u00ff\u00ff\u00ff.", "a text of 4294967295 bytes")]
     [InlineData("X\u00ff\u0000\u0000\u0000.", "truncated: 255 more bytes expected")]
-    [InlineData("\u008a\u00ff.", "an integer of 255 bytes")]
+    [InlineData("\u008a\u00ff.", "truncated: 255 more bytes expected")]
     [InlineData("cos", "a name does not end")]
-    [InlineData("ios\nsystem\n", "opcode 0x69 is not supported")]
+    [InlineData("ios\nsystem\n", "'os.system'")]
+    [InlineData("(icollections\nOrderedDict\n", "opcode 0x69 is not supported")]
+    [InlineData("\u0082\u0001.", "opcode 0x82 is not supported")]
+    [InlineData("ccollections\nOrderedDict\n)}NNs\u0092.", "a call with keywords")]
+    [InlineData("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\nctorch\nTensor\n)NtR.", "'torch._tensor._rebuild_from_type_v2' has arguments")]
+    [InlineData("(X\u0007\u0000\u0000\u0000storagectorch\nFloatStorage\nX\u0001\u0000\u0000\u00000X\u0000\u0000\u0000\u0000K\u0004(X\u0000\u0000\u0000\u0000K\u0003K\u0002ttQ.", "storage '0' is a view that does not fit its 4 elements")]
     public void Broken_programs_are_refused(string opcodes, string message)
     {
         byte[] pickle = new PickleBuilder().Op(opcodes).End()[..^1];
@@ -116,18 +126,25 @@ public class PickleReaderTests
     [Fact]
     public void Endless_programs_are_refused()
     {
-        byte[] pickle = new PickleBuilder().Op("N").Op(new string('2', 5_000_000)).End();
-        Refusal.Expect<GlipFormatException>("more than 4000000 opcodes", () => PickleReader.Read(pickle));
+        byte[] pickle = new PickleBuilder().Op("N").Op(new string('2', 1_500_000)).End();
+        Refusal.Expect<GlipFormatException>("more than 1000000 opcodes", () => PickleReader.Read(pickle));
     }
 
     [Fact]
-    public void Lists_of_lists_that_would_explode_when_copied_stay_small()
+    public void Tuples_that_unfold_without_end_are_refused()
     {
-        // Each list holds the one before it twice: 2^1000 elements, were they ever visited.
-        var builder = new PickleBuilder().Op("]q\u0000");
-        for (int i = 0; i < 1000; i++)
-            builder.Op("0](h\u0000h\u0000eq\u0000");
-        Assert.Equal(2, Assert.IsType<PickleList>(PickleReader.Read(builder.End())).Items.Count);
+        // Each tuple holds the one before it twice: 2^300 values, were they ever visited.
+        var builder = new PickleBuilder().Op("N");
+        for (int i = 0; i < 300; i++)
+            builder.Op("2\u0086");
+        Refusal.Expect<GlipFormatException>("unfold into more than 4000000 values", () => PickleReader.Read(builder.End()));
+    }
+
+    [Fact]
+    public void Shared_values_are_no_reason_to_refuse()
+    {
+        byte[] pickle = new PickleBuilder().Op("](N\u0085q\u0005h\u0005h\u0005\u0086e").End();
+        Assert.Equal(2, Assert.IsType<PickleList>(PickleReader.Read(pickle)).Items.Count);
     }
 
     [Theory]
@@ -164,8 +181,10 @@ public class PickleReaderTests
             .Text("done").Global("builtins", "set").Op("]\u0085R")
             .Text("shape").Global("torch", "Size").Op("K\u0001\u0085\u0085R")
             .Text("dtype").Global("torch", "float32")
+            .Text("groups").Global("collections", "defaultdict").Global("builtins", "list").Op("\u0085RNNs")
+            .Text("seed").Op("\u008a\u0009").Op("\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0001")
             .Op("u").End();
-        Assert.Equal(6, Assert.IsType<PickleDict>(PickleReader.Read(pickle)).Pairs.Count);
+        Assert.Equal(8, Assert.IsType<PickleDict>(PickleReader.Read(pickle)).Pairs.Count);
     }
 
     [Fact]
