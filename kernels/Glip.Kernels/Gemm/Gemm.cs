@@ -36,7 +36,7 @@ public static unsafe class Gemm
     {
         ArgumentNullException.ThrowIfNull(weight);
         Check.Packed(context, weight, weight.Depth, nameof(weight));
-        Linear(context, x, rows, weight.View, y, activation, clamp, residual, xStride, yStride);
+        Linear(context, x, rows, weight.View, weight.RowMajor, y, activation, clamp, residual, xStride, yStride);
         GC.KeepAlive(weight);
     }
 
@@ -72,13 +72,15 @@ public static unsafe class Gemm
             int padded = layout.Padded(columns);
             var packed = new PackedView(pp + padded, pp, columns, depth, layout);
             packed.FillBias(context, pb);
-            Packing.FromRows(context, pw, depth, packed);
-            Linear(context, x, rows, packed, y, Activation.None, clamp, default, 0, 0);
+            bool few = columns <= FewColumns.Most;
+            if (!few)
+                Packing.FromRows(context, pw, depth, packed);
+            Linear(context, x, rows, packed, few ? pw : null, y, Activation.None, clamp, default, 0, 0);
         }
     }
 
     private static void Linear(
-        KernelContext context, ReadOnlySpan<float> x, int rows, PackedView weight, Span<float> y, Activation activation, float clamp,
+        KernelContext context, ReadOnlySpan<float> x, int rows, PackedView weight, float* rowMajor, Span<float> y, Activation activation, float clamp,
         ReadOnlySpan<float> residual, int xStride, int yStride)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(rows);
@@ -96,6 +98,12 @@ public static unsafe class Gemm
         fixed (float* py = y)
         fixed (float* pr = residual)
         {
+            if (rowMajor is not null && pr is null)
+            {
+                FewColumns.Run(context, px, xStride, rows, rowMajor, weight.Bias, weight.Columns, weight.Depth, py, yStride, activation, clamp);
+                return;
+            }
+
             var job = new LinearJob(px, xStride, rows, weight, py, yStride, activation, clamp, pr, context.Workers);
             context.Run(ref job, job.Parts, job.ScratchFloats, (long)rows * weight.Depth * weight.Columns);
         }

@@ -12,6 +12,9 @@ public sealed unsafe class PackedMatrix
     // Vectors that straddle cache lines cost two accesses each, so panels start on a line.
     private const int LineFloats = 16;
 
+    // The weights once more in rows, if there are few columns: see FewColumns.
+    private readonly float[]? _rows;
+
     // Panels, then the bias; alive for as long as somebody holds this object.
     private readonly float[] _memory;
 
@@ -25,8 +28,8 @@ public sealed unsafe class PackedMatrix
         Depth = depth;
         Layout = GemmTable.Layout(context.Isa);
         int padded = Layout.Padded(columns);
-        Bytes = (long)padded * (depth + 1) * sizeof(float);
         _memory = GC.AllocateArray<float>(checked((padded * (depth + 1)) + LineFloats), pinned: true);
+        _rows = columns <= FewColumns.Most ? GC.AllocateArray<float>(columns * depth, pinned: true) : null;
         bias.CopyTo(new Span<float>(View.Bias, padded));
     }
 
@@ -40,7 +43,7 @@ public sealed unsafe class PackedMatrix
     public PanelLayout Layout { get; }
 
     /// <summary>Bytes of panels and bias.</summary>
-    public long Bytes { get; }
+    public long Bytes => (long)Layout.Padded(Columns) * (Depth + 1) * sizeof(float);
 
     /// <summary>The addresses. They hold for as long as this object lives: who uses them ends with <see cref="GC.KeepAlive"/>.</summary>
     internal PackedView View
@@ -53,6 +56,16 @@ public sealed unsafe class PackedMatrix
                 float* panels = (float*)(((nuint)memory + (LineFloats * sizeof(float)) - 1) & ~(nuint)((LineFloats * sizeof(float)) - 1));
                 return new PackedView(panels, panels + ((nint)Layout.Padded(Columns) * Depth), Columns, Depth, Layout);
             }
+        }
+    }
+
+    /// <summary>The weights in rows, or null if there are more than a few columns. The address holds as long as this object lives.</summary>
+    internal float* RowMajor
+    {
+        get
+        {
+            fixed (float* rows = _rows)
+                return rows;
         }
     }
 
@@ -69,6 +82,8 @@ public sealed unsafe class PackedMatrix
         var matrix = new PackedMatrix(context, columns, depth, bias);
         fixed (float* source = weight)
             Packing.FromRows(context, source, depth, matrix.View);
+        if (matrix._rows is not null)
+            weight[..matrix._rows.Length].CopyTo(matrix._rows);
         return matrix;
     }
 
@@ -85,6 +100,8 @@ public sealed unsafe class PackedMatrix
         var matrix = new PackedMatrix(context, columns, depth, bias);
         fixed (float* source = weight)
             Packing.FromColumns(context, source, columns, matrix.View);
+        for (int i = 0; i < matrix._rows?.Length; i++)
+            matrix._rows[i] = weight[(i % depth * columns) + (i / depth)];
         return matrix;
     }
 }
