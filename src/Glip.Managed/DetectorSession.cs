@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Glip.Kernels;
 using Glip.Managed.Diagnostics;
 using Glip.Managed.Imaging;
@@ -9,31 +10,42 @@ using Glip.Managed.Weights;
 
 namespace Glip.Managed;
 
-/// <summary>All that one call at a time needs besides the weights: memory, the plan that it was made for, and the last prompt's tokens.</summary>
+/// <summary>All that one call at a time needs besides the weights: memory, and the plans that it was made for.</summary>
 internal sealed class DetectorSession
 {
     private readonly GlipModel _model;
-    private readonly WordPieceTokenizer _tokenizer;
+    private readonly EncodedPrompts _prompts;
+    private readonly TextCache _texts;
     private readonly AtssPostProcessor _postProcessor;
     private readonly long _maxWorkspaceBytes;
     private readonly ForwardPass _pass;
     private readonly SimdIsa _isa;
     private readonly WorkerPool _pool;
     private readonly AtssScratch _scratch = new();
-    private EncodedPrompt? _prompt;
-    private float[] _rows = []; // of the prompt, see GlipModel.Forward
-    private Plan? _plan;
+    private readonly List<float[]> _rows = []; // of the prompt's chunks, see FindRows
+    private readonly List<Found> _found = [];
+    private readonly Plan?[] _plans = new Plan?[(int)Work.Both + 1];
 
     public DetectorSession(
-        GlipModel model, WordPieceTokenizer tokenizer, AtssPostProcessor postProcessor, SimdIsa isa, WorkerPool pool, long maxWorkspaceBytes)
+        GlipModel model, EncodedPrompts prompts, TextCache texts, AtssPostProcessor postProcessor, SimdIsa isa, WorkerPool pool, long maxWorkspaceBytes)
     {
         _model = model;
-        _tokenizer = tokenizer;
+        _prompts = prompts;
+        _texts = texts;
         _postProcessor = postProcessor;
         _isa = isa;
         _pool = pool;
         _maxWorkspaceBytes = maxWorkspaceBytes;
         _pass = new ForwardPass(new KernelContext(isa, pool), Workspace.Create());
+    }
+
+    /// <summary>What a call does: the image's side, the prompt's, or both.</summary>
+    [Flags]
+    private enum Work
+    {
+        Image = 1,
+        Prompt = 2,
+        Both = Image | Prompt,
     }
 
     /// <summary>Activations of the call, and what calls so far needed.</summary>
@@ -52,6 +64,8 @@ internal sealed class DetectorSession
     public void End()
     {
         _pass.Workspace.Reset();
+        _rows.Clear();
+        _found.Clear();
         _pass.Trace = null;
         _pass.Profile = null;
         _pass.CancellationToken = default;
@@ -65,75 +79,63 @@ internal sealed class DetectorSession
         return _pass.Profile = new StageProfile(_pass.Kernels.MultiplyAdds);
     }
 
-    /// <summary>See <see cref="GlipDetector.Detect"/>.</summary>
+    /// <summary>See <see cref="GlipDetector.Detect(ImageView, Prompt, DetectOptions?, CancellationToken)"/>.</summary>
     public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions options)
     {
-        float threshold = options.Threshold ?? _model.Config.DefaultThreshold;
-        if (!(threshold is >= 0 and <= 1))
-            throw new ArgumentOutOfRangeException(nameof(options), threshold, "the threshold must be 0..1");
-        EncodedPrompt encoded = Encode(prompt, options);
+        PromptChunks chunks = Chunks(prompt, options);
         ImageGeometry geometry = Geometry(image.Height, image.Width, options);
-        Prepare(geometry, encoded.Ids.Length);
+        Plan plan = Prepare(geometry, Work.Both, chunks);
+        using WorkspaceBuffer visual = _pass.Rent(plan.Pyramid.Cells, _model.Config.Channels);
+        EncodeImage(_pass, image, geometry, plan.Pyramid, visual);
+        return Find(geometry, plan, visual, chunks, options);
+    }
 
-        Pyramid pyramid = _plan!.Pyramid;
-        int tokens = encoded.Ids.Length;
-        using WorkspaceBuffer boxes = _pass.Rent(pyramid.Cells, 4);
-        using WorkspaceBuffer centerness = _pass.Rent(pyramid.Cells);
-        using WorkspaceBuffer logits = _pass.Rent(pyramid.Cells, tokens);
-        using (WorkspaceBuffer input = _pass.Rent(geometry.InputLength))
-        {
-            ImagePreprocessor.Prepare(image, geometry, input);
-            _pass.Mark("image");
-            _model.Forward(_pass, input, Padded(geometry), encoded.Ids.Span, pyramid, boxes, centerness, logits, _rows);
-        }
+    /// <summary>See <see cref="GlipDetector.Encode"/>.</summary>
+    public ImageFeatures Encode(ImageView image, DetectOptions options)
+    {
+        ImageGeometry geometry = Geometry(image.Height, image.Width, options);
+        Plan plan = Prepare(geometry, Work.Image, null);
+        var features = new ImageFeatures(_model, geometry, plan.Pyramid);
+        EncodeImage(_pass, image, geometry, plan.Pyramid, features.Values);
+        return features;
+    }
 
-        ReadOnlySpan<Candidate> candidates = Select(geometry, encoded, pyramid, boxes, centerness, logits, null, null);
-        _pass.Mark("selection");
-        int count = 0;
-        while (count < candidates.Length && candidates[count].Score > threshold)
-            count++;
-        if (count == 0)
-            return [];
-        var detections = new Detection[count];
-        for (int i = 0; i < count; i++)
-        {
-            Candidate found = candidates[i];
-            detections[i] = new Detection(found.Box, found.Score, found.Label, prompt.Phrases[found.Label - 1])
-            {
-                TokenScores = options.TokenScores ? TokenScores(found, encoded, pyramid, logits) : [],
-            };
-        }
-
-        return detections;
+    /// <summary>See <see cref="GlipDetector.Detect(ImageFeatures, Prompt, DetectOptions?, CancellationToken)"/>.</summary>
+    public IReadOnlyList<Detection> Detect(ImageFeatures features, Prompt prompt, DetectOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(features);
+        if (!ReferenceEquals(features.Model, _model))
+            throw new ArgumentException("the features were made by another detector; features and detections must be one detector's", nameof(features));
+        float[] visual = features.Values;
+        PromptChunks chunks = Chunks(prompt, options);
+        return Find(features.Geometry, Prepare(features.Geometry, Work.Prompt, chunks), visual, chunks, options);
     }
 
     /// <summary>See <see cref="GlipDetector.Trace"/>.</summary>
     public void Trace(ImageView image, Prompt prompt, DetectOptions options, float? inferenceThreshold, StageTrace trace)
     {
-        EncodedPrompt encoded = Encode(prompt, options);
+        ArgumentNullException.ThrowIfNull(prompt);
+        PromptChunks chunks = _prompts.Whole(prompt);
+        EncodedPrompt encoded = chunks.All[0].Encoded;
+        if (chunks.CutLabels > 0 && !options.AllowTruncatedPrompt)
+            throw Truncated(prompt, encoded);
+        float[] rows = FindRows(encoded);
         ImageGeometry geometry = Geometry(image.Height, image.Width, options);
-        Prepare(geometry, encoded.Ids.Length);
+        Plan plan = Prepare(geometry, Work.Both, chunks);
         _pass.Trace = trace;
 
-        Pyramid pyramid = _plan!.Pyramid;
-        int tokens = encoded.Ids.Length;
-        var resized = new byte[geometry.ResizedLength];
+        Pyramid pyramid = plan.Pyramid;
+        using WorkspaceBuffer visual = _pass.Rent(pyramid.Cells, _model.Config.Channels);
+        EncodeImage(_pass, image, geometry, pyramid, visual);
+        TraceText(trace, encoded);
         using WorkspaceBuffer boxes = _pass.Rent(pyramid.Cells, 4);
         using WorkspaceBuffer centerness = _pass.Rent(pyramid.Cells);
-        using WorkspaceBuffer logits = _pass.Rent(pyramid.Cells, tokens);
-        using (WorkspaceBuffer input = _pass.Rent(geometry.InputLength))
-        {
-            ImagePreprocessor.Resize(image, geometry, resized);
-            trace.Add("pre.resized_u8", resized, [geometry.Height, geometry.Width, ImagePreprocessor.Channels]);
-            ImagePreprocessor.Normalize(resized, geometry, input);
-            trace.Map("pre.input", input, geometry.PaddedHeight, geometry.PaddedWidth, ImagePreprocessor.Channels);
-            TraceText(trace, encoded);
-            _model.Forward(_pass, input, Padded(geometry), encoded.Ids.Span, pyramid, boxes, centerness, logits, _rows);
-        }
+        using WorkspaceBuffer logits = _pass.Rent(pyramid.Cells, encoded.Ids.Length);
+        Score(_pass, pyramid, visual, plan.KeepsVisual, isFirst: true, encoded.Ids, rows, boxes, centerness, logits);
 
         TraceAnchors(trace, pyramid);
         var selection = new AtssTrace();
-        ReadOnlySpan<Candidate> final = Select(geometry, encoded, pyramid, boxes, centerness, logits, inferenceThreshold, selection);
+        ReadOnlySpan<Candidate> final = Select(geometry, encoded, pyramid, boxes, centerness, logits, Limit(options), inferenceThreshold, selection);
         TraceCandidates(trace, "det.prenms.boxes", "det.prenms.scores", "det.prenms.labels", selection.PreNms);
         TraceCandidates(trace, "det.boxes_resized_image", "det.scores", "det.labels", selection.Selected);
         TraceCandidates(trace, "final.boxes", "final.scores", "final.labels", final.ToArray());
@@ -142,25 +144,164 @@ internal sealed class DetectorSession
     /// <summary>See <see cref="GlipDetector.WorkspaceBytes"/>.</summary>
     public long PlanBytes(int height, int width, Prompt prompt, DetectOptions options)
     {
-        EncodedPrompt encoded = Encode(prompt, options);
-        return MakePlan(Geometry(height, width, options), encoded.Ids.Length).Bytes;
+        PromptChunks chunks = Chunks(prompt, options);
+        return MakePlan(Geometry(height, width, options), Work.Both, KeepsVisual(Work.Both, chunks), chunks.Lengths).Bytes;
     }
 
     private static MapSize Padded(in ImageGeometry geometry) => new(geometry.PaddedHeight, geometry.PaddedWidth);
 
-    private EncodedPrompt Encode(Prompt prompt, DetectOptions options)
+    /// <summary>From pixels to what no prompt changes.</summary>
+    private void EncodeImage(ForwardPass pass, ImageView image, in ImageGeometry geometry, Pyramid pyramid, Span<float> visual)
     {
-        ArgumentNullException.ThrowIfNull(prompt);
-        if (!ReferenceEquals(_prompt?.Prompt, prompt))
+        using WorkspaceBuffer input = pass.Rent(geometry.InputLength);
+        if (pass.Trace is { } trace)
         {
-            EncodedPrompt encoded = EncodedPrompt.Encode(prompt, _tokenizer, _model.Config.MaxQueryLength);
-            _rows = FindRows(encoded);
-            _prompt = encoded;
+            var resized = new byte[geometry.ResizedLength];
+            ImagePreprocessor.Resize(image, geometry, resized);
+            trace.Add("pre.resized_u8", resized, [geometry.Height, geometry.Width, ImagePreprocessor.Channels]);
+            ImagePreprocessor.Normalize(resized, geometry, input);
+            trace.Map("pre.input", input, geometry.PaddedHeight, geometry.PaddedWidth, ImagePreprocessor.Channels);
+        }
+        else if (!pass.IsPlanning)
+        {
+            ImagePreprocessor.Prepare(image, geometry, input);
         }
 
-        if (_prompt.TruncatedLabels.Count > 0 && !options.AllowTruncatedPrompt)
-            throw Truncated(prompt, _prompt);
-        return _prompt;
+        pass.Mark("image");
+        _model.EncodeImage(pass, input, Padded(geometry), pyramid, visual);
+    }
+
+    /// <summary>The outputs of every cell for one chunk of a prompt.</summary>
+    /// <param name="pass">How, and where activations go.</param>
+    /// <param name="pyramid">Levels, A cells.</param>
+    /// <param name="visual">[A, C] of <see cref="EncodeImage"/>.</param>
+    /// <param name="keepsVisual">True if another chunk or call needs <paramref name="visual"/>; false lets fusion work in it.</param>
+    /// <param name="isFirst">True for the call's first chunk. Without deep fusion boxes and centerness are every chunk's.</param>
+    /// <param name="ids">The chunk's tokens, L.</param>
+    /// <param name="rows">Of <see cref="FindRows"/>, [L, text channels] or empty.</param>
+    /// <param name="boxes">[A, 4].</param>
+    /// <param name="centerness">[A].</param>
+    /// <param name="logits">[A, L].</param>
+    private void Score(
+        ForwardPass pass, Pyramid pyramid, Span<float> visual, bool keepsVisual, bool isFirst, ReadOnlyMemory<int> ids, ReadOnlySpan<float> rows,
+        Span<float> boxes, Span<float> centerness, Span<float> logits)
+    {
+        int tokens = ids.Length;
+        using WorkspaceBuffer hidden = pass.Rent(tokens, _model.Config.Bert.HiddenSize);
+        EncodeText(pass, ids, rows, hidden);
+        bool copies = keepsVisual && _model.FusesText;
+        using WorkspaceBuffer copy = pass.Rent(copies ? pyramid.Cells : 0, _model.Config.Channels);
+        Span<float> fused = copies ? copy : visual;
+        if (copies && !pass.IsPlanning)
+            visual.CopyTo(fused);
+        if (_model.FusesText)
+            _model.Fuse(pass, fused, pyramid, hidden, tokens);
+        if (_model.FusesText || isFirst)
+            _model.Boxes(pass, fused, pyramid, boxes, centerness);
+        _model.Logits(pass, fused, pyramid, hidden, tokens, logits);
+    }
+
+    /// <summary>Hidden states of a text, the encoder's from the cache if it has them. Whoever watches the network sees it work.</summary>
+    private void EncodeText(ForwardPass pass, ReadOnlyMemory<int> ids, ReadOnlySpan<float> rows, Span<float> hidden)
+    {
+        bool cached = _model.HasTextEncoder && !pass.IsPlanning && pass.Trace is null && pass.Profile is null;
+        if (!cached || !_texts.TryGet(ids, hidden))
+        {
+            _model.EncodeText(pass, ids.Span, hidden);
+            if (cached)
+                _texts.Add(ids, hidden);
+        }
+
+        _model.AddRows(pass, rows, ids.Length, hidden);
+    }
+
+    /// <summary>All chunks' detections over the threshold, then the best of all.</summary>
+    private Detection[] Find(in ImageGeometry geometry, Plan plan, Span<float> visual, PromptChunks chunks, DetectOptions options)
+    {
+        float threshold = options.Threshold ?? _model.Config.DefaultThreshold;
+        int limit = Limit(options);
+        Pyramid pyramid = plan.Pyramid;
+        using WorkspaceBuffer boxes = _pass.Rent(pyramid.Cells, 4);
+        using WorkspaceBuffer centerness = _pass.Rent(pyramid.Cells);
+        for (int c = 0; c < chunks.All.Length; c++)
+        {
+            PromptChunk chunk = chunks.All[c];
+            EncodedPrompt encoded = chunk.Encoded;
+            using WorkspaceBuffer logits = _pass.Rent(pyramid.Cells, encoded.Ids.Length);
+            Score(_pass, pyramid, visual, plan.KeepsVisual, isFirst: c == 0, encoded.Ids, _rows[c], boxes, centerness, logits);
+            foreach (ref readonly Candidate found in Select(geometry, encoded, pyramid, boxes, centerness, logits, limit, null, null))
+            {
+                if (!(found.Score > threshold))
+                    break;
+                TokenScore[] tokenScores = options.TokenScores ? TokenScores(found, encoded, pyramid, logits) : [];
+                _found.Add(new Found(found with { Label = chunk.LabelsBefore + found.Label }, tokenScores));
+            }
+
+            _pass.Mark("selection");
+        }
+
+        ReadOnlySpan<Found> all = Best(limit, chunks.All.Length);
+        if (all.IsEmpty)
+            return [];
+        var detections = new Detection[all.Length];
+        for (int i = 0; i < all.Length; i++)
+        {
+            Candidate found = all[i].Candidate;
+            detections[i] = new Detection(found.Box, found.Score, found.Label, chunks.Prompt.Phrases[found.Label - 1]) { TokenScores = all[i].TokenScores };
+        }
+
+        return detections;
+    }
+
+    /// <summary>Of all that was found the <paramref name="limit"/> best, with all that tie with the last of them: the rule of one chunk.</summary>
+    private ReadOnlySpan<Found> Best(int limit, int chunks)
+    {
+        Span<Found> all = CollectionsMarshal.AsSpan(_found);
+        if (chunks == 1)
+            return all;
+        all.Sort(static (a, b) => Candidate.ByScoreThenLabelThenBox(a.Candidate, b.Candidate));
+        int count = Math.Min(limit, all.Length);
+        while (count > 0 && count < all.Length && all[count].Candidate.Score == all[count - 1].Candidate.Score)
+            count++;
+        return all[..count];
+    }
+
+    private int Limit(DetectOptions options) => options.MaxDetections ?? _model.Config.DetectionsPerImage;
+
+    /// <summary>The prompt as this call reads it, after a look at the options that go with it.</summary>
+    private PromptChunks Chunks(Prompt prompt, DetectOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(prompt);
+        if (options.Threshold is { } threshold && !(threshold is >= 0 and <= 1))
+            throw new ArgumentOutOfRangeException(nameof(options), threshold, "the threshold must be 0..1");
+        if (options.MaxDetections is { } limit && limit < 1)
+            throw new ArgumentOutOfRangeException(nameof(options), limit, $"{nameof(DetectOptions.MaxDetections)} must be at least 1");
+        PromptChunks chunks = options.AllowTruncatedPrompt ? _prompts.Whole(prompt) : _prompts.Split(prompt);
+        if (chunks.CutLabels > 0 && !options.AllowTruncatedPrompt)
+            throw prompt.IsList ? TooLong(chunks) : Truncated(prompt, chunks.All[0].Encoded);
+        _rows.Clear();
+        foreach (PromptChunk chunk in chunks.All)
+            _rows.Add(FindRows(chunk.Encoded));
+        return chunks;
+    }
+
+    private ArgumentException TooLong(PromptChunks chunks)
+    {
+        PromptChunk first = chunks.All[0];
+        foreach (PromptChunk chunk in chunks.All)
+        {
+            if (chunk.Encoded.TruncatedLabels.Count > 0)
+            {
+                first = chunk;
+                break;
+            }
+        }
+
+        int label = first.LabelsBefore + first.Encoded.TruncatedLabels[0];
+        return new ArgumentException(
+            $"phrase {label}, {DisplayText.Quote(chunks.Prompt.Phrases[label - 1].Text)}, alone has {first.Encoded.UntruncatedCount} tokens, this model reads "
+            + $"{_model.Config.MaxQueryLength}; shorten it, or set {nameof(DetectOptions)}.{nameof(DetectOptions.AllowTruncatedPrompt)} to go on without its end",
+            "prompt");
     }
 
     /// <summary>What tuning adds to the text, or what stands for the text encoder's output; empty if the encoder does all.</summary>
@@ -182,10 +323,10 @@ internal sealed class DetectorSession
 
         if (tuning is not null)
             throw new ArgumentException("this model has no text encoder, which a tuned prompt adds to; store the prompt in the model instead (glip-weights convert --strip-text)", "prompt");
-        foreach (PromptRows prompt in stored)
+        for (int i = 0; i < stored.Count; i++)
         {
-            if (ids.SequenceEqual(prompt.TokenIds))
-                return prompt.Values;
+            if (ids.SequenceEqual(stored[i].TokenIds))
+                return stored[i].Values;
         }
 
         const int Shown = 3;
@@ -213,26 +354,33 @@ internal sealed class DetectorSession
         return ImageGeometry.Plan(height, width, min, max, _model.Config.SizeDivisibility);
     }
 
+    /// <summary>True if the image's features must outlive the first chunk's fusion, which works in place otherwise.</summary>
+    private static bool KeepsVisual(Work work, PromptChunks? chunks) => work != Work.Both || chunks!.All.Length > 1;
+
     /// <summary>Makes sure that the memory fits this call, before any work.</summary>
-    private void Prepare(in ImageGeometry geometry, int tokens)
+    private Plan Prepare(in ImageGeometry geometry, Work work, PromptChunks? chunks)
     {
-        if (_plan is null || _plan.Image != Padded(geometry) || _plan.Tokens != tokens)
-            _plan = MakePlan(geometry, tokens);
-        if (Math.Max(_plan.WorkspaceFloats, _plan.ScratchFloats) > Workspace.MaxFloats)
-            throw TooLarge(geometry, tokens);
-        if (_plan.Bytes > _maxWorkspaceBytes)
+        int[] lengths = chunks?.Lengths ?? [];
+        bool keepsVisual = KeepsVisual(work, chunks);
+        Plan? plan = _plans[(int)work];
+        if (plan is null || plan.Image != Padded(geometry) || plan.KeepsVisual != keepsVisual || !plan.Lengths.AsSpan().SequenceEqual(lengths))
+            plan = _plans[(int)work] = MakePlan(geometry, work, keepsVisual, lengths);
+        if (Math.Max(plan.WorkspaceFloats, plan.ScratchFloats) > Workspace.MaxFloats)
+            throw TooLarge(geometry, lengths);
+        if (plan.Bytes > _maxWorkspaceBytes)
         {
             throw new ArgumentException(
-                $"a {geometry.Width}x{geometry.Height} input with {tokens} tokens needs {_plan.Bytes} bytes of workspace, "
+                $"{Input(geometry, lengths)} needs {plan.Bytes} bytes of workspace, "
                 + $"{nameof(GlipOptions)}.{nameof(GlipOptions.MaxWorkspaceBytes)} allows {_maxWorkspaceBytes}; choose a smaller size");
         }
 
-        _pass.Workspace.Reserve(_plan.WorkspaceFloats);
-        _pass.Kernels.ReserveScratch(_plan.ScratchFloats);
+        _pass.Workspace.Reserve(plan.WorkspaceFloats);
+        _pass.Kernels.ReserveScratch(plan.ScratchFloats);
+        return plan;
     }
 
     /// <summary>Runs the forward pass without memory and without arithmetic, to learn what it needs.</summary>
-    private Plan MakePlan(in ImageGeometry geometry, int tokens)
+    private Plan MakePlan(in ImageGeometry geometry, Work work, bool keepsVisual, int[] lengths)
     {
         MapSize image = Padded(geometry);
         var p3 = new MapSize(image.Height / _model.Config.FirstStride, image.Width / _model.Config.FirstStride);
@@ -240,30 +388,43 @@ internal sealed class DetectorSession
         var pass = new ForwardPass(new KernelContext(_isa, _pool, planning: true), Workspace.CreatePlanning());
         try
         {
-            using WorkspaceBuffer boxes = pass.Rent(pyramid.Cells, 4);
-            using WorkspaceBuffer centerness = pass.Rent(pyramid.Cells);
-            using WorkspaceBuffer logits = pass.Rent(pyramid.Cells, tokens);
-            using WorkspaceBuffer input = pass.Rent(geometry.InputLength);
-            _model.Forward(pass, input, image, new int[tokens], pyramid, boxes, centerness, logits);
+            // Where features come from or go to the caller, they are no part of the workspace.
+            Workspace home = work == Work.Both ? pass.Workspace : Workspace.CreatePlanning();
+            using WorkspaceBuffer visual = home.Rent(checked(pyramid.Cells * _model.Config.Channels));
+            if (work.HasFlag(Work.Image))
+                EncodeImage(pass, default, geometry, pyramid, visual);
+            if (work.HasFlag(Work.Prompt))
+            {
+                using WorkspaceBuffer boxes = pass.Rent(pyramid.Cells, 4);
+                using WorkspaceBuffer centerness = pass.Rent(pyramid.Cells);
+                foreach (int tokens in lengths)
+                {
+                    using WorkspaceBuffer logits = pass.Rent(pyramid.Cells, tokens);
+                    Score(pass, pyramid, visual, keepsVisual, isFirst: true, new int[tokens], [], boxes, centerness, logits);
+                }
+            }
         }
         catch (OverflowException)
         {
-            throw TooLarge(geometry, tokens); // a single buffer would be longer than a span
+            throw TooLarge(geometry, lengths); // a single buffer would be longer than a span
         }
 
-        return new Plan(image, tokens, pyramid, pass.Workspace.PeakFloats, pass.Kernels.ScratchFloats);
+        return new Plan(image, lengths, keepsVisual, pyramid, pass.Workspace.PeakFloats, pass.Kernels.ScratchFloats);
     }
 
-    private static ArgumentException TooLarge(in ImageGeometry geometry, int tokens) => new(
-        $"a {geometry.Width}x{geometry.Height} input with {tokens} tokens needs more than {Workspace.MaxFloats * sizeof(float)} bytes of workspace, "
+    private static string Input(in ImageGeometry geometry, int[] lengths) =>
+        $"a {geometry.Width}x{geometry.Height} input" + (lengths is [.., int tokens] ? $" with {tokens} tokens" : "");
+
+    private static ArgumentException TooLarge(in ImageGeometry geometry, int[] lengths) => new(
+        $"{Input(geometry, lengths)} needs more than {Workspace.MaxFloats * sizeof(float)} bytes of workspace, "
         + "which is more than an array can hold; choose a smaller size");
 
     private ReadOnlySpan<Candidate> Select(
         in ImageGeometry geometry, EncodedPrompt prompt, Pyramid pyramid, ReadOnlySpan<float> boxes, ReadOnlySpan<float> centerness, ReadOnlySpan<float> logits,
-        float? inferenceThreshold, AtssTrace? trace)
+        int limit, float? inferenceThreshold, AtssTrace? trace)
     {
         int tokens = prompt.Ids.Length;
-        _postProcessor.Begin(_scratch, prompt.PositiveMap.AllTokens, geometry.Height, geometry.Width, inferenceThreshold);
+        _postProcessor.Begin(_scratch, prompt.PositiveMap.AllTokens, geometry.Height, geometry.Width, inferenceThreshold, limit);
         for (int level = 0; level < pyramid.Levels; level++)
         {
             _postProcessor.AddLevel(_scratch, new AtssLevel
@@ -299,7 +460,7 @@ internal sealed class DetectorSession
         int length = _model.Config.MaxQueryLength;
         var ids = new long[length];
         var mask = new long[length];
-        Array.Fill(ids, _tokenizer.Vocabulary.PadId);
+        Array.Fill(ids, _prompts.Tokenizer.Vocabulary.PadId);
         for (int i = 0; i < prompt.Ids.Length; i++)
         {
             ids[i] = prompt.Ids.Span[i];
@@ -337,8 +498,11 @@ internal sealed class DetectorSession
         trace.Add(labelsName, labels, [candidates.Count]);
     }
 
-    /// <summary>Memory of one image size and prompt length.</summary>
-    private sealed record Plan(MapSize Image, int Tokens, Pyramid Pyramid, long WorkspaceFloats, long ScratchFloats)
+    /// <summary>Something found, with the phrase's token scores if they were asked for.</summary>
+    private readonly record struct Found(Candidate Candidate, TokenScore[] TokenScores);
+
+    /// <summary>Memory of one image size and the token counts of a prompt's chunks.</summary>
+    private sealed record Plan(MapSize Image, int[] Lengths, bool KeepsVisual, Pyramid Pyramid, long WorkspaceFloats, long ScratchFloats)
     {
         public long Bytes => (WorkspaceFloats + ScratchFloats) * sizeof(float);
     }

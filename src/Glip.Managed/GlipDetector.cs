@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Glip.Kernels;
 using Glip.Managed.Diagnostics;
 using Glip.Managed.Imaging;
+using Glip.Managed.Memory;
 using Glip.Managed.Model;
 using Glip.Managed.Postprocessing;
 using Glip.Managed.Text;
@@ -28,7 +29,8 @@ public sealed class GlipDetector : IDisposable
     private const string DefaultModelFile = "models/glip-nano.safetensors";
 
     private readonly GlipModel _model;
-    private readonly WordPieceTokenizer _tokenizer;
+    private readonly EncodedPrompts _prompts;
+    private readonly TextCache _texts;
     private readonly AtssPostProcessor _postProcessor;
     private readonly WorkerPool _pool;
     private readonly SimdIsa _isa;
@@ -39,6 +41,7 @@ public sealed class GlipDetector : IDisposable
     private GlipDetector(WeightSource weights, GlipOptions options)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(options.Threads, nameof(options) + "." + nameof(options.Threads));
+        ArgumentOutOfRangeException.ThrowIfNegative(options.MaxTextCacheBytes, nameof(options) + "." + nameof(options.MaxTextCacheBytes));
         _isa = SimdIsas.Parse(options.Isa);
         _maxWorkspaceBytes = options.MaxWorkspaceBytes;
         ModelName = weights.Name;
@@ -50,7 +53,8 @@ public sealed class GlipDetector : IDisposable
                 $"{weights.Name}: the vocabulary has {vocabulary.Count} tokens, the model has embeddings for {Config.Bert.VocabularySize}");
         }
 
-        _tokenizer = new WordPieceTokenizer(vocabulary);
+        _prompts = new EncodedPrompts(new WordPieceTokenizer(vocabulary), Config.MaxQueryLength);
+        _texts = new TextCache(options.MaxTextCacheBytes);
         _postProcessor = new AtssPostProcessor(AtssSettings.Of(Config));
         _pool = new WorkerPool(options.Threads == 0 ? Environment.ProcessorCount : options.Threads);
         try
@@ -77,7 +81,10 @@ public sealed class GlipDetector : IDisposable
     /// <summary>Threads that one call may use, the caller's included.</summary>
     public int Threads => _pool.Workers;
 
-    /// <summary>Memory kept for the next calls, in bytes, without that of calls that are running.</summary>
+    /// <summary>What the text encoder made of recent prompts.</summary>
+    internal TextCache Texts => _texts;
+
+    /// <summary>Memory kept for the next calls, in bytes, without that of calls that are running and of <see cref="Texts"/>.</summary>
     internal long ReservedBytes => _idle.Sum(session => session.ReservedBytes);
 
     /// <summary>Loads a model file (safetensors, made by <c>glip-weights convert</c>).</summary>
@@ -111,7 +118,12 @@ public sealed class GlipDetector : IDisposable
     /// <param name="options">Threshold and sizes; null for the model's defaults.</param>
     /// <param name="cancellationToken">Ends the call early, between layers.</param>
     /// <returns>Detections above the threshold, best first. May be empty.</returns>
-    /// <exception cref="ArgumentException">The picture is too large after resizing, the prompt is too long, an option is out of range, or the call needs more
+    /// <remarks>
+    /// A list of phrases that is longer than the model reads at once (256 tokens) is split between phrases into chunks of as many as fit. Each chunk is
+    /// detected for itself, with the image's features computed once, and the best <see cref="DetectOptions.MaxDetections"/> of all are returned, as the
+    /// original evaluates large vocabularies. Models without deep fusion look at the picture once for all chunks.
+    /// </remarks>
+    /// <exception cref="ArgumentException">The picture is too large after resizing, a phrase is too long, an option is out of range, or the call needs more
     /// memory than <see cref="GlipOptions.MaxWorkspaceBytes"/> allows.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions? options = null, CancellationToken cancellationToken = default)
@@ -127,9 +139,107 @@ public sealed class GlipDetector : IDisposable
         }
     }
 
+    /// <summary>Finds objects of any number of names in a picture; see the overload that takes a prompt.</summary>
+    /// <param name="image">Pixels in any supported channel order.</param>
+    /// <param name="labels">Names, used as they are: label i + 1 of the detections is <c>labels[i]</c>. For many calls with the same names,
+    /// <see cref="Prompt.FromCategories"/> makes a prompt of them that is read only once.</param>
+    /// <param name="options">Threshold and sizes; null for the model's defaults.</param>
+    /// <param name="cancellationToken">Ends the call early, between layers.</param>
+    /// <returns>Detections above the threshold, best first. May be empty.</returns>
+    /// <exception cref="ArgumentException">No name or a blank one, or as with a prompt.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public IReadOnlyList<Detection> Detect(
+        ImageView image, IReadOnlyList<string> labels, DetectOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(labels);
+        return Detect(image, Prompt.FromCategories(labels), options, cancellationToken);
+    }
+
+    /// <summary>Computes what no prompt changes, to ask a picture for several.</summary>
+    /// <param name="image">Pixels in any supported channel order. Not needed afterwards.</param>
+    /// <param name="options">Sizes; null for the model's defaults. The rest is not used.</param>
+    /// <param name="cancellationToken">Ends the call early, between layers.</param>
+    /// <returns>The features, <see cref="ImageFeatures.Bytes"/> in size, which are not counted in <see cref="GlipOptions.MaxWorkspaceBytes"/>. Only this detector
+    /// can use them.</returns>
+    /// <exception cref="ArgumentException">The picture is too large after resizing, an option is out of range, or the call needs more memory than
+    /// <see cref="GlipOptions.MaxWorkspaceBytes"/> allows.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public ImageFeatures Encode(ImageView image, DetectOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        DetectorSession session = Rent(cancellationToken);
+        try
+        {
+            return session.Encode(image, options ?? DetectorSession.DefaultOptions);
+        }
+        finally
+        {
+            Return(session);
+        }
+    }
+
+    /// <summary>Finds the prompt's phrases in a picture that was encoded before: what <c>Detect</c> with the picture finds, to the bit.</summary>
+    /// <param name="features">Of <see cref="Encode"/> of this detector. Not changed.</param>
+    /// <param name="prompt">Phrases, or a sentence such as <c>"person . red car . umbrella"</c>.</param>
+    /// <param name="options">Threshold and limits; null for the model's defaults. Sizes are those of <see cref="Encode"/>.</param>
+    /// <param name="cancellationToken">Ends the call early, between layers.</param>
+    /// <returns>Detections above the threshold, best first, in pixels of the picture. May be empty.</returns>
+    /// <exception cref="ArgumentException">Features of another detector, a phrase is too long, an option is out of range, or the call needs more memory than
+    /// <see cref="GlipOptions.MaxWorkspaceBytes"/> allows.</exception>
+    /// <exception cref="ObjectDisposedException">The features or the detector were disposed.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public IReadOnlyList<Detection> Detect(ImageFeatures features, Prompt prompt, DetectOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        DetectorSession session = Rent(cancellationToken);
+        try
+        {
+            return session.Detect(features, prompt, options ?? DetectorSession.DefaultOptions);
+        }
+        finally
+        {
+            Return(session);
+        }
+    }
+
+    /// <summary>Finds phrases in several pictures, one after the other. A picture that comes several times is encoded once, a prompt's text too.</summary>
+    /// <param name="images">Pictures of any sizes.</param>
+    /// <param name="prompts">A prompt for each picture, or one for all.</param>
+    /// <param name="options">Threshold and sizes; null for the model's defaults.</param>
+    /// <param name="cancellationToken">Ends the call early, between layers.</param>
+    /// <returns>Entry i: the detections of <c>images[i]</c>, as <c>Detect</c> finds them, to the bit.</returns>
+    /// <exception cref="ArgumentException">Neither one prompt nor one a picture, or as with one picture.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public IReadOnlyList<IReadOnlyList<Detection>> DetectBatch(
+        IReadOnlyList<ImageMemory> images, IReadOnlyList<Prompt> prompts, DetectOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(images);
+        ArgumentNullException.ThrowIfNull(prompts);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        if (prompts.Count != 1 && prompts.Count != images.Count)
+            throw new ArgumentException($"expected one prompt, or one for each of the {images.Count} pictures, found {prompts.Count}", nameof(prompts));
+
+        var results = new IReadOnlyList<Detection>[images.Count];
+        foreach (IGrouping<ImageMemory, int> same in Enumerable.Range(0, images.Count).GroupBy(i => images[i]))
+        {
+            int[] indices = [.. same];
+            if (indices is [int only])
+            {
+                results[only] = Detect(same.Key.View, PromptOf(only), options, cancellationToken);
+                continue;
+            }
+
+            using ImageFeatures features = Encode(same.Key.View, options, cancellationToken);
+            foreach (int i in indices)
+                results[i] = Detect(features, PromptOf(i), options, cancellationToken);
+        }
+
+        return results;
+
+        Prompt PromptOf(int image) => prompts[prompts.Count == 1 ? 0 : image];
+    }
+
     /// <summary>Runs a detection and hands the result of every stage to <paramref name="sink"/>, under the names and in the layouts of the original.</summary>
     /// <param name="image">Pixels in any supported channel order.</param>
-    /// <param name="prompt">Phrases.</param>
+    /// <param name="prompt">Phrases. A prompt that is longer than the model reads is not split here.</param>
     /// <param name="sink">Receives all stages.</param>
     /// <param name="options">Sizes; null for the model's defaults. The threshold is not used: <c>final.*</c> holds all detections.</param>
     /// <param name="inferenceThreshold">Replaces the class probability that a candidate must exceed (0.05), or null.</param>
@@ -149,7 +259,7 @@ public sealed class GlipDetector : IDisposable
         }
     }
 
-    /// <summary>Detects and says what each part of the network cost.</summary>
+    /// <summary>Detects and says what each part of the network cost, the text encoder included, whether or not its result is kept.</summary>
     internal IReadOnlyList<StageCost> Profile(ImageView image, Prompt prompt, DetectOptions options)
     {
         DetectorSession session = Rent(CancellationToken.None);
@@ -165,7 +275,7 @@ public sealed class GlipDetector : IDisposable
         }
     }
 
-    /// <summary>Activation and scratch memory that a call needs, in bytes.</summary>
+    /// <summary>Activation and scratch memory that a detection needs, in bytes, without <see cref="GlipOptions.MaxTextCacheBytes"/>.</summary>
     /// <param name="height">Rows of the picture.</param>
     /// <param name="width">Columns of the picture.</param>
     /// <param name="prompt">Phrases.</param>
@@ -211,7 +321,7 @@ public sealed class GlipDetector : IDisposable
         ObjectDisposedException.ThrowIf(_disposed, this);
         cancellationToken.ThrowIfCancellationRequested();
         if (!_idle.TryTake(out DetectorSession? session))
-            session = new DetectorSession(_model, _tokenizer, _postProcessor, _isa, _pool, _maxWorkspaceBytes);
+            session = new DetectorSession(_model, _prompts, _texts, _postProcessor, _isa, _pool, _maxWorkspaceBytes);
         session.Begin(cancellationToken);
         return session;
     }

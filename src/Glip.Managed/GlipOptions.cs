@@ -11,6 +11,12 @@ public sealed record GlipOptions
 
     /// <summary>Limit on activation memory of one call, in bytes. A picture that needs more is refused before any work.</summary>
     public long MaxWorkspaceBytes { get; init; } = long.MaxValue;
+
+    /// <summary>
+    /// Limit on what the detector keeps of the text encoder's results, in bytes, for prompts that come again: 3 KB a token for the published models, so that the
+    /// default of 32 MiB holds more than ten thousand tokens, the 1,203 names of LVIS twice over. 0 keeps nothing.
+    /// </summary>
+    public long MaxTextCacheBytes { get; init; } = 32 << 20;
 }
 
 /// <summary>How one call detects.</summary>
@@ -25,9 +31,13 @@ public sealed record DetectOptions
     /// <summary>Cap on the longer side after resizing; 0 for none; null takes the model's default.</summary>
     public int? MaxSize { get; init; }
 
+    /// <summary>Most detections of one picture, ties with the last aside; at least 1. Null takes the original's, 100.</summary>
+    public int? MaxDetections { get; init; }
+
     /// <summary>
-    /// True to go on when the prompt has more tokens than the model reads and phrases are cut, as the original does silently; false to
-    /// throw and name them.
+    /// True to read only as much of a prompt as the model takes at once and cut the rest, as the original does silently. False, the default, splits a list
+    /// of phrases between phrases (see <see cref="GlipDetector.Detect(Imaging.ImageView, Text.Prompt, DetectOptions?, CancellationToken)"/>) and refuses what
+    /// cannot be split: a sentence with given spans, or a single phrase that is too long.
     /// </summary>
     public bool AllowTruncatedPrompt { get; init; }
 

@@ -38,4 +38,7 @@ public sealed class DecodedImage
 
     /// <summary>The picture as the detector takes it.</summary>
     public ImageView View => new(Pixels, Width, Height, PixelFormat.Rgb24);
+
+    /// <summary>The picture for a list of several.</summary>
+    public ImageMemory Memory => new(Pixels, Width, Height, PixelFormat.Rgb24);
 }

@@ -35,15 +35,18 @@ internal sealed class AtssPostProcessor
     /// <param name="imageHeight">Height of the resized image without padding, in pixels.</param>
     /// <param name="imageWidth">Width of the resized image without padding, in pixels.</param>
     /// <param name="inferenceThreshold">Overrides <see cref="AtssSettings.InferenceThreshold"/> for this call.</param>
-    /// <exception cref="ArgumentException">A size below 1, a threshold outside 0…1, or a negative token position.</exception>
+    /// <param name="detectionsPerImage">Overrides <see cref="AtssSettings.DetectionsPerImage"/> for this call.</param>
+    /// <exception cref="ArgumentException">A size or limit below 1, a threshold outside 0…1, or a negative token position.</exception>
     public void Begin(
-        AtssScratch scratch, IReadOnlyList<int[]> labelTokens, int imageHeight, int imageWidth, float? inferenceThreshold = null)
+        AtssScratch scratch, IReadOnlyList<int[]> labelTokens, int imageHeight, int imageWidth, float? inferenceThreshold = null, int? detectionsPerImage = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(imageHeight, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(imageWidth, 1);
         float threshold = inferenceThreshold ?? _settings.InferenceThreshold;
         CheckThreshold(threshold, nameof(inferenceThreshold));
-        scratch.Reset(labelTokens, imageHeight, imageWidth, threshold);
+        int limit = detectionsPerImage ?? _settings.DetectionsPerImage;
+        ArgumentOutOfRangeException.ThrowIfLessThan(limit, 1, nameof(detectionsPerImage));
+        scratch.Reset(labelTokens, imageHeight, imageWidth, threshold, limit);
     }
 
     /// <summary>Adds the candidates of the next level.</summary>
@@ -85,7 +88,7 @@ internal sealed class AtssPostProcessor
         var candidates = scratch.Candidates;
         candidates.Sort(Candidate.ByScoreThenPlace);
         var kept = scratch.Kept;
-        kept = kept[..Nms.Select(candidates, _settings.NmsThreshold, _settings.DetectionsPerImage, kept)];
+        kept = kept[..Nms.Select(candidates, _settings.NmsThreshold, scratch.DetectionsPerImage, kept)];
 
         if (trace is not null)
             trace.PreNms = candidates.ToArray();

@@ -22,6 +22,9 @@ internal sealed class AtssScratch
     /// <summary>Class probability that a candidate must exceed.</summary>
     public float InferenceThreshold { get; private set; }
 
+    /// <summary>Detections that are kept, ties aside.</summary>
+    public int DetectionsPerImage { get; private set; }
+
     /// <summary>Levels added so far.</summary>
     public int Levels { get; internal set; }
 
@@ -52,11 +55,12 @@ internal sealed class AtssScratch
     public ReadOnlySpan<int> TokensOf(int label) => _positions.AsSpan(_starts[label], _starts[label + 1] - _starts[label]);
 
     /// <summary>Starts a call: forgets the last one's candidates and copies the label map into one flat array.</summary>
-    public void Reset(IReadOnlyList<int[]> labelTokens, int imageHeight, int imageWidth, float inferenceThreshold)
+    public void Reset(IReadOnlyList<int[]> labelTokens, int imageHeight, int imageWidth, float inferenceThreshold, int detectionsPerImage)
     {
         ImageHeight = imageHeight;
         ImageWidth = imageWidth;
         InferenceThreshold = inferenceThreshold;
+        DetectionsPerImage = detectionsPerImage;
         Levels = 0;
         TokensNeeded = 0;
         _count = 0;

@@ -40,45 +40,64 @@ internal sealed class GlipModel
     /// <summary>What a model without text encoder has instead; null for one with it.</summary>
     public IReadOnlyList<PromptRows>? StoredPrompts { get; }
 
-    /// <summary>Computes the outputs of every cell of the pyramid.</summary>
+    /// <summary>True if the tower mixes text into the image's features, so that it runs once a prompt and not once an image.</summary>
+    public bool FusesText => Config.EarlyFuse;
+
+    /// <summary>All of the image's side that no prompt changes: the pyramid, and without deep fusion the tower too.</summary>
     /// <param name="pass">How, and where activations go.</param>
     /// <param name="image">[Hp, Wp, 3], normalised and padded.</param>
     /// <param name="imageSize">Hp × Wp, multiples of <see cref="GlipConfig.SizeDivisibility"/>.</param>
-    /// <param name="ids">Real tokens, L.</param>
     /// <param name="pyramid">Levels of this image size, A cells.</param>
-    /// <param name="boxes">[A, 4], box deltas.</param>
-    /// <param name="centerness">[A], before the sigmoid.</param>
-    /// <param name="logits">[A, L], before the sigmoid.</param>
-    /// <param name="rows">[L, C], added to the text encoder's output, or that output itself where there is no encoder; empty for none.</param>
-    public void Forward(
-        ForwardPass pass, ReadOnlySpan<float> image, MapSize imageSize, ReadOnlySpan<int> ids, Pyramid pyramid,
-        Span<float> boxes, Span<float> centerness, Span<float> logits, ReadOnlySpan<float> rows = default)
+    /// <param name="visual">[A, C].</param>
+    public void EncodeImage(ForwardPass pass, ReadOnlySpan<float> image, MapSize imageSize, Pyramid pyramid, Span<float> visual)
     {
-        int width = Config.Bert.HiddenSize;
-        using WorkspaceBuffer hidden = pass.Rent(ids.Length, width);
-        EncodeText(pass, ids, rows, hidden);
-        pass.Mark("bert");
-        pass.Trace?.Tokens("lang.embedded", hidden, ids.Length, width);
-        pass.Trace?.Tokens("lang.hidden", hidden, ids.Length, width);
-
-        using WorkspaceBuffer visual = pass.Rent(pyramid.Cells, Config.Channels);
         Features(pass, image, imageSize, pyramid, visual);
+        if (!FusesText)
+            _tower.Forward(pass, visual, pyramid, default, 0);
+    }
 
-        // Without deep fusion the text stays BERT's own; with it, the tower leaves the fused text here.
-        _tower.Forward(pass, visual, pyramid, hidden, ids.Length);
-        _head.Forward(pass, visual, pyramid, hidden, ids.Length, boxes, centerness, logits);
+    /// <summary>False for a model that has <see cref="StoredPrompts"/> instead.</summary>
+    public bool HasTextEncoder => _text is not null;
+
+    /// <summary>BERT's hidden states [L, text channels] of <paramref name="ids"/>, real tokens only. Without text encoder nothing is written.</summary>
+    public void EncodeText(ForwardPass pass, ReadOnlySpan<int> ids, Span<float> hidden) => _text?.Forward(pass, ids, hidden);
+
+    /// <summary>Completes the text.</summary>
+    /// <param name="pass">How.</param>
+    /// <param name="rows">[L, text channels], added to the text encoder's output, or that output itself where there is no encoder; empty for none.</param>
+    /// <param name="tokens">L.</param>
+    /// <param name="hidden">[L, text channels] of <see cref="EncodeText"/>, in place.</param>
+    public void AddRows(ForwardPass pass, ReadOnlySpan<float> rows, int tokens, Span<float> hidden)
+    {
+        if (!pass.IsPlanning && !rows.IsEmpty)
+        {
+            if (_text is null)
+                rows.CopyTo(hidden);
+            else
+                TensorPrimitives.Add(hidden[..rows.Length], rows, hidden);
+        }
+
+        pass.Mark("bert");
+        pass.Trace?.Tokens("lang.embedded", hidden, tokens, Config.Bert.HiddenSize);
+        pass.Trace?.Tokens("lang.hidden", hidden, tokens, Config.Bert.HiddenSize);
+    }
+
+    /// <summary>The tower with deep fusion: updates <paramref name="visual"/> [A, C] and <paramref name="text"/> [L, text channels] in place.</summary>
+    public void Fuse(ForwardPass pass, Span<float> visual, Pyramid pyramid, Span<float> text, int tokens) =>
+        _tower.Forward(pass, visual, pyramid, text, tokens);
+
+    /// <summary>Box deltas [A, 4] and centerness [A], before the sigmoid, of what the tower made.</summary>
+    public void Boxes(ForwardPass pass, ReadOnlySpan<float> visual, Pyramid pyramid, Span<float> boxes, Span<float> centerness)
+    {
+        _head.Boxes(pass, visual, pyramid, boxes, centerness);
         pass.Mark("head");
     }
 
-    private void EncodeText(ForwardPass pass, ReadOnlySpan<int> ids, ReadOnlySpan<float> rows, Span<float> hidden)
+    /// <summary>Logits [A, L], before the sigmoid, of what the tower made. Without deep fusion the text is BERT's own.</summary>
+    public void Logits(ForwardPass pass, ReadOnlySpan<float> visual, Pyramid pyramid, ReadOnlySpan<float> text, int tokens, Span<float> logits)
     {
-        _text?.Forward(pass, ids, hidden);
-        if (pass.IsPlanning || rows.IsEmpty)
-            return;
-        if (_text is null)
-            rows.CopyTo(hidden);
-        else
-            TensorPrimitives.Add(hidden[..rows.Length], rows, hidden);
+        _head.Logits(pass, visual, pyramid, text, tokens, logits);
+        pass.Mark("head");
     }
 
     /// <summary>The image's side up to the pyramid [A, C].</summary>

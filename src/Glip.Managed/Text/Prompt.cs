@@ -32,6 +32,9 @@ public sealed class Prompt
     /// <summary>The same prompt, tuned.</summary>
     internal Prompt TunedBy(PromptRows rows) => new(Caption, [.. Phrases], _spans, nameof(rows)) { Tuning = rows };
 
+    /// <summary>True if the caption is nothing but its phrases and full stops, so that some of them alone are a prompt too.</summary>
+    internal bool IsList { get; private init; }
+
     /// <summary>The parts of the caption, in code points, whose tokens score a label (from 1). The first is the phrase's own.</summary>
     internal ReadOnlySpan<(int Begin, int End)> SpansOf(int label) => _spans[label - 1];
 
@@ -62,7 +65,7 @@ public sealed class Prompt
             character = end;
         }
 
-        return Create(sentence, phrases, nameof(sentence));
+        return Create(sentence, phrases, nameof(sentence), isList: true);
     }
 
     /// <summary>Looks for a list of categories: the caption is each of them followed by <c>" . "</c>.</summary>
@@ -84,7 +87,7 @@ public sealed class Prompt
             begin = end + Separator.Length;
         }
 
-        return Create(string.Concat(list.Select(category => category + Separator)), phrases, nameof(categories));
+        return Create(string.Concat(list.Select(category => category + Separator)), phrases, nameof(categories), isList: true);
     }
 
     /// <summary>Looks for given parts of a caption.</summary>
@@ -166,7 +169,7 @@ public sealed class Prompt
             found.Add(new PhraseSpan(phrase, begin, end));
         }
 
-        return Create(caption, found, nameof(phrases));
+        return Create(caption, found, nameof(phrases), isList: false);
     }
 
     /// <summary>Reads a sentence, see <see cref="Parse"/>.</summary>
@@ -175,6 +178,20 @@ public sealed class Prompt
     /// <summary>The caption.</summary>
     public override string ToString() => Caption;
 
-    private static Prompt Create(string caption, List<PhraseSpan> phrases, string parameter) =>
-        new(caption, [.. phrases], [.. phrases.Select(phrase => new[] { (phrase.Begin, phrase.End) })], parameter);
+    /// <summary>Some phrases of a list with the caption from the first of them to what follows the last.</summary>
+    /// <param name="first">The first phrase, from 0.</param>
+    /// <param name="count">How many, at least 1.</param>
+    /// <param name="starts"><see cref="CodePoints.Starts"/> of the caption.</param>
+    internal Prompt Part(int first, int count, int[] starts)
+    {
+        int begin = first == 0 ? 0 : Phrases[first].Begin;
+        int end = first + count == Phrases.Count ? starts.Length - 1 : Phrases[first + count].Begin;
+        var phrases = new List<PhraseSpan>(count);
+        for (int i = first; i < first + count; i++)
+            phrases.Add(Phrases[i] with { Begin = Phrases[i].Begin - begin, End = Phrases[i].End - begin });
+        return Create(Caption[starts[begin]..starts[end]], phrases, nameof(first), isList: true);
+    }
+
+    private static Prompt Create(string caption, List<PhraseSpan> phrases, string parameter, bool isList) =>
+        new(caption, [.. phrases], [.. phrases.Select(phrase => new[] { (phrase.Begin, phrase.End) })], parameter) { IsList = isList };
 }

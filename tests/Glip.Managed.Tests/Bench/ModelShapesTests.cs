@@ -26,8 +26,8 @@ public class ModelShapesTests
 
         IReadOnlyList<ShapeUse> listed = ModelShapes.Of(config, height, width, tokens);
         Assert.Equal(
-            counted.Where(stage => stage.MultiplyAdds > 0).Select(stage => (stage.Name, stage.MultiplyAdds)),
-            listed.Where(use => use.Inside.Length == 0).GroupBy(use => use.Stage).Select(stage => (stage.Key, stage.Sum(use => use.Executed))));
+            counted.Where(stage => stage.MultiplyAdds > 0).Select(stage => (stage.Name, stage.MultiplyAdds)).Order(),
+            listed.Where(use => use.Inside.Length == 0).GroupBy(use => use.Stage).Select(stage => (stage.Key, stage.Sum(use => use.Executed))).Order());
         Assert.Equal(fusion, listed.Any(use => use.Stage == "VLFuse"));
     }
 

@@ -1,4 +1,5 @@
 using Glip.Managed;
+using Glip.Managed.Text;
 
 namespace Glip.Tests.Detector;
 
@@ -74,6 +75,26 @@ public class AllocationTests
             Assert.Equal(reserved, detector.ReservedBytes);
             last = reserved;
         }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Repeated_calls_on_features_and_of_many_labels_allocate_nothing(int threads)
+    {
+        using var detector = GlipDetector.Load(SmallModel.Weights(SmallModel.Config with { MaxQueryLength = 16 }), new GlipOptions { Threads = threads });
+        var labels = Prompt.FromCategories(Enumerable.Repeat("red dog", 12));
+        using ImageFeatures features = detector.Encode(s_picture.View, s_none);
+        Call();
+        long reserved = detector.ReservedBytes;
+        Assert.Equal(0, Allocated(Call));
+        Assert.Equal(reserved, detector.ReservedBytes);
+
+        // Features are what encoding allocates: the object, its values and the pyramid's sizes are of the plan.
+        long encoding = Allocated(() => detector.Encode(s_picture.View, s_none).Dispose());
+        Assert.InRange(encoding, features.Bytes, features.Bytes + 200);
+
+        void Call() => detector.Detect(features, labels, s_none);
     }
 
     private static IReadOnlyList<Detection> Detect(GlipDetector detector, DetectOptions options) =>

@@ -45,6 +45,8 @@ internal sealed class NoisePicture
 
     public ImageView View => new(_pixels, Width, Height, _format, _stride);
 
+    public ImageMemory Memory => new(_pixels, Width, Height, _format, _stride);
+
     /// <summary>The same without colour: every channel is red's.</summary>
     public NoisePicture Grayed()
     {

@@ -1,5 +1,6 @@
 using Glip.Kernels;
 using Glip.Managed;
+using Glip.Managed.Text;
 
 namespace Glip.Tests.Detector;
 
@@ -48,6 +49,25 @@ public class OptionTests
         Assert.All(found, f => Assert.True(f.Score > median));
     }
 
+    [Fact]
+    public void The_best_are_kept_up_to_the_wanted_number()
+    {
+        using GlipDetector detector = SmallModel.Load();
+        var options = new DetectOptions { Threshold = 0, MinSize = 0 };
+        IReadOnlyList<Detection> all = Detect(detector, options);
+        foreach (int wanted in (int[])[1, 7, all.Count, 1000])
+        {
+            IReadOnlyList<Detection> found = Detect(detector, options with { MaxDetections = wanted });
+            Assert.True(wanted > all.Count ? found.Count >= all.Count : found.Count >= wanted);
+            Assert.Equal(SmallModel.Exact([.. all.Take(found.Count)]), SmallModel.Exact([.. found.Take(all.Count)]));
+            if (found.Count > wanted)
+                Assert.All(found.Skip(wanted), f => Assert.Equal(found[wanted - 1].Score, f.Score));
+        }
+
+        var refused = Assert.Throws<ArgumentOutOfRangeException>(() => Detect(detector, options with { MaxDetections = 0 }));
+        Assert.Contains(nameof(DetectOptions.MaxDetections), refused.Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(-1, 0)]
     [InlineData(0, -1)]
@@ -82,7 +102,8 @@ public class OptionTests
     public void Missing_arguments_are_named()
     {
         using GlipDetector detector = SmallModel.Load();
-        Assert.Equal("prompt", Assert.Throws<ArgumentNullException>(() => detector.Detect(s_picture.View, null!)).ParamName);
+        Assert.Equal("prompt", Assert.Throws<ArgumentNullException>(() => detector.Detect(s_picture.View, (Prompt)null!)).ParamName);
+        Assert.Equal("labels", Assert.Throws<ArgumentNullException>(() => detector.Detect(s_picture.View, (string[])null!)).ParamName);
         Assert.Equal("sink", Assert.Throws<ArgumentNullException>(() => detector.Trace(s_picture.View, SmallModel.Prompt, null!)).ParamName);
         Assert.Equal("weights", Assert.Throws<ArgumentNullException>(() => GlipDetector.Load((Managed.Weights.WeightSource)null!)).ParamName);
     }

@@ -67,7 +67,7 @@ public class PictureTests
     public void No_picture_is_refused()
     {
         using GlipDetector detector = SmallModel.Load();
-        Assert.Throws<ArgumentOutOfRangeException>(() => detector.Detect(default, SmallModel.Prompt));
+        Assert.Throws<ArgumentOutOfRangeException>(() => detector.Detect(default(ImageView), SmallModel.Prompt));
     }
 
     private static string Run(GlipDetector detector, NoisePicture picture)

@@ -12,10 +12,12 @@ public class PromptTests
     private static readonly DetectOptions s_options = new() { Threshold = 0, MinSize = 0 };
 
     [Fact]
-    public void A_prompt_over_the_models_length_is_refused_with_counts_and_the_first_phrases_that_are_cut()
+    public void A_sentence_over_the_models_length_is_refused_with_counts_and_the_first_phrases_that_are_cut()
     {
         using GlipDetector detector = SmallModel.Load();
-        var refused = Assert.Throws<ArgumentException>(() => detector.Detect(s_picture.View, Long(), s_options));
+        Prompt list = Long();
+        var sentence = Prompt.FromSpans(list.Caption, list.Phrases.Select(phrase => (phrase.Begin, phrase.End)));
+        var refused = Assert.Throws<ArgumentException>(() => detector.Detect(s_picture.View, sentence, s_options));
         Assert.Equal("prompt", refused.ParamName);
         Assert.Contains("has 402 tokens, this model reads 256", refused.Message, StringComparison.Ordinal);
 

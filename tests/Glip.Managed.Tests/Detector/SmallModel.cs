@@ -15,6 +15,9 @@ internal static class SmallModel
 
     public static GlipConfig Config { get; } = GlipConfig.Parse(s_json, "micro_b");
 
+    /// <summary>As GLIP-T (A) has it: text meets the image in the head alone.</summary>
+    public static GlipConfig WithoutFusion { get; } = Config with { Fusion = null, EarlyFuse = false, UseFusedFeaturesDotProduct = false };
+
     public static byte[] Vocabulary { get; } = File.ReadAllBytes(TestData.Path("vocab_micro_3000.txt"));
 
     /// <summary>Words that are one token each.</summary>

@@ -2,6 +2,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using Glip.Kernels;
 using Glip.Managed;
+using Glip.Managed.Memory;
 using Glip.Managed.Model;
 using Glip.Managed.Postprocessing;
 using Glip.Managed.Text;
@@ -13,14 +14,17 @@ namespace Glip.Tests.Memory;
 public class WorkspacePlanTests
 {
     [Theory]
-    [InlineData(1)]
-    [InlineData(3)]
-    public void A_call_of_any_size_uses_exactly_what_was_planned_and_releases_it(int threads)
+    [InlineData(1, 256, true)]
+    [InlineData(3, 256, true)]
+    [InlineData(1, 24, true)]
+    [InlineData(1, 24, false)]
+    public void A_call_of_any_size_uses_exactly_what_was_planned_and_releases_it(int threads, int maxQueryLength, bool fusion)
     {
+        GlipConfig config = (fusion ? SmallModel.Config : SmallModel.WithoutFusion) with { MaxQueryLength = maxQueryLength };
         using var pool = new WorkerPool(threads);
-        using Managed.Weights.WeightSource weights = SmallModel.Weights();
+        using Managed.Weights.WeightSource weights = SmallModel.Weights(config);
         var model = new GlipModel(weights, new KernelContext(SimdIsas.Best, pool));
-        var tokenizer = new WordPieceTokenizer(Vocabulary.Parse(SmallModel.Vocabulary, "test"));
+        var prompts = new EncodedPrompts(new WordPieceTokenizer(Vocabulary.Parse(SmallModel.Vocabulary, "test")), maxQueryLength);
         var postProcessor = new AtssPostProcessor(AtssSettings.Of(SmallModel.Config));
         var options = new DetectOptions { MinSize = 0 };
         Gen<(int Width, int Height, int Words)> calls =
@@ -31,7 +35,7 @@ public class WorkspacePlanTests
 
         Prop.ForAll(calls.ToArbitrary(), call =>
         {
-            var session = new DetectorSession(model, tokenizer, postProcessor, SimdIsas.Best, pool, long.MaxValue);
+            var session = new DetectorSession(model, prompts, new TextCache(1 << 20), postProcessor, SimdIsas.Best, pool, long.MaxValue);
             var picture = new NoisePicture(call.Width, call.Height);
             var prompt = Prompt.FromCategories(Enumerable.Repeat("dog", call.Words));
             long planned = session.PlanBytes(call.Height, call.Width, prompt, options);

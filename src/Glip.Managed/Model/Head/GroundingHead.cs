@@ -43,9 +43,8 @@ internal sealed class GroundingHead
         _textProjection = PackedMatrix.FromRows(weights.Kernels, projection, config.Channels, _textWidth, projectionBias);
     }
 
-    /// <summary>Boxes [A, 4], centerness [A] (before the sigmoid) and token logits [A, L] of all cells.</summary>
-    public void Forward(
-        ForwardPass pass, ReadOnlySpan<float> visual, Pyramid pyramid, ReadOnlySpan<float> text, int tokens, Span<float> boxes, Span<float> centerness, Span<float> logits)
+    /// <summary>Boxes [A, 4] and centerness [A] (before the sigmoid) of all cells.</summary>
+    public void Boxes(ForwardPass pass, ReadOnlySpan<float> visual, Pyramid pyramid, Span<float> boxes, Span<float> centerness)
     {
         KernelContext kernels = pass.Kernels;
         pass.Checkpoint();
@@ -56,7 +55,20 @@ internal sealed class GroundingHead
         }
 
         Gemm.Linear(kernels, visual, pyramid.Cells, _centerness, centerness);
+        for (int level = 0; pass.Trace is not null && level < pyramid.Levels; level++)
+        {
+            MapSize size = pyramid[level];
+            string name = Pyramid.Name(level);
+            pass.Trace.Map($"head.bbox_reg.{name}", pyramid.Level(boxes, level, BoxValues), size.Height, size.Width, BoxValues);
+            pass.Trace.Map($"head.centerness.{name}", pyramid.Level(centerness, level, 1), size.Height, size.Width, 1);
+        }
+    }
 
+    /// <summary>Token logits [A, L] of all cells, before the sigmoid.</summary>
+    public void Logits(ForwardPass pass, ReadOnlySpan<float> visual, Pyramid pyramid, ReadOnlySpan<float> text, int tokens, Span<float> logits)
+    {
+        KernelContext kernels = pass.Kernels;
+        pass.Checkpoint();
         using WorkspaceBuffer direction = pass.Rent(tokens, _textWidth);
         using WorkspaceBuffer query = pass.Rent(tokens, _channels);
         using WorkspaceBuffer bias = pass.Rent(tokens);
@@ -70,20 +82,10 @@ internal sealed class GroundingHead
 
         using WorkspaceBuffer pack = pass.Rent(Gemm.PackFloats(kernels, tokens, _channels));
         Gemm.LinearUnpacked(kernels, visual, pyramid.Cells, query, bias, pack, logits, VLFuse.Clamp);
-        TraceOutputs(pass, pyramid, tokens, boxes, centerness, logits);
-    }
-
-    private static void TraceOutputs(ForwardPass pass, Pyramid pyramid, int tokens, ReadOnlySpan<float> boxes, ReadOnlySpan<float> centerness, ReadOnlySpan<float> logits)
-    {
-        if (pass.Trace is null)
-            return;
-        for (int level = 0; level < pyramid.Levels; level++)
+        for (int level = 0; pass.Trace is not null && level < pyramid.Levels; level++)
         {
-            MapSize size = pyramid[level];
-            string name = Pyramid.Name(level);
-            pass.Trace.Map($"head.bbox_reg.{name}", pyramid.Level(boxes, level, BoxValues), size.Height, size.Width, BoxValues);
-            pass.Trace.Map($"head.centerness.{name}", pyramid.Level(centerness, level, 1), size.Height, size.Width, 1);
-            pass.Trace.Tokens($"head.dot_product_logits.{name}", pyramid.Level(logits, level, tokens), size.Cells, tokens);
+            pass.Trace.Tokens(
+                $"head.dot_product_logits.{Pyramid.Name(level)}", pyramid.Level((ReadOnlySpan<float>)logits, level, tokens), pyramid[level].Cells, tokens);
         }
     }
 }
