@@ -1,8 +1,8 @@
 using System.Runtime.InteropServices;
 using Glip.Managed;
+using Glip.Managed.Weights;
 using Glip.WeightsTools;
 using Glip.WeightsTools.Tensors;
-using Glip.Managed.Weights;
 using static Glip.Tests.Weights.TinyModel;
 
 namespace Glip.Tests.Weights;

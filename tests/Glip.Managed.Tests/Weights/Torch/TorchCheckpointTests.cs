@@ -246,6 +246,24 @@ public sealed class TorchCheckpointTests : IDisposable
     }
 
     [Fact]
+    public void Storages_over_2_GB_are_read_where_a_tensor_looks()
+    {
+        const long Elements = 600_000_000;
+        byte[] pickle = new PickleBuilder().Op("}").Text("t").Tensor("FloatStorage", "94", Elements, Elements - 2, [2], [1]).Op("s").End();
+        byte[] head = LegacyFile.Write(pickle, ("94", 4, []));
+        BitConverter.TryWriteBytes(head.AsSpan(^8..), Elements);
+        using (var file = new FileStream(_folder.Write("x.pth", head), FileMode.Open))
+        {
+            file.SetLength(head.Length + (4 * Elements)); // a hole: takes no room on most disks
+            file.Position = file.Length - 8;
+            file.Write(Singles(5, 6));
+        }
+
+        using TensorFile checkpoint = TensorFile.Open(_folder.File("x.pth"));
+        Assert.Equal([5f, 6], Floats(checkpoint, "t"));
+    }
+
+    [Fact]
     public void Storages_within_storages_of_before_1_6_are_read()
     {
         // ('storage', torch.FloatStorage, '94', 'cpu', 12, ('view', 5, 3))
