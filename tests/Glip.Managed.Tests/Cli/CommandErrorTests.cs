@@ -79,11 +79,12 @@ public class CommandErrorTests
     public void Prompts_that_the_model_cannot_read_are_refused()
     {
         using var command = new CommandRun { LoadsModels = true };
-        string[] phrases = [.. Enumerable.Repeat<string[]>(["red circle", "guitar", "alarm clock"], 50).SelectMany(p => p)];
+        string endless = string.Join(' ', Enumerable.Repeat("guitar", 300));
 
         AssertRefused(command, 2, "the prompt names nothing to look for; write phrases with full stops between", "detect", command.File("cat.png"), "");
-        AssertRefused(command, 2, "the prompt has 401 tokens, this model reads 256", "detect", command.File("cat.png"), string.Join(" . ", phrases));
-        Assert.EndsWith("split the phrases over several calls", command.Error.TrimEnd());
+        AssertRefused(command, 2, "alone has 302 tokens, this model reads 256", "detect", command.File("cat.png"), $"dog . {endless}");
+        Assert.Contains("phrase 2, 'guitar guitar", command.Error);
+        Assert.EndsWith("; shorten it", command.Error.TrimEnd());
     }
 
     [Fact]
