@@ -1,0 +1,572 @@
+// Kernels for training on a CPU: blocks of Swin and the deformable convolution, forward and backward, in pieces that stay in the cache.
+// Vectors of 16 floats by the compiler's vector extension; one thread. Arrays are contiguous single precision unless a stride is named.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef float vec __attribute__((vector_size(64), aligned(4)));
+#define INLINE static inline __attribute__((always_inline))
+#define ROWS 48   // rows of a piece
+#define WINDOW 7
+#define TOKENS 49
+#define WIDE 64   // TOKENS, padded to vectors
+#define HEAD 16   // channels of an attention head
+
+// ---------------------------------------------------------------- product: C[m,n] (+)= A[m,k] B[k,n]
+// A's element (i, p) is a[i * ai + p * ap], so A can be transposed; rows of B and C are contiguous; n is a multiple of 16.
+
+INLINE void tile(const int rows, const int vecs, int k, const float *a, long ai, long ap, const float *b, long ldb, float *c, long ldc,
+                 int add)
+{
+    vec sum[14][4]; // the part in use becomes registers
+    #pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+        #pragma GCC unroll 4
+        for (int j = 0; j < vecs; j++)
+            sum[i][j] = add ? *(const vec *)(c + i * ldc + 16 * j) : (vec){0};
+    for (int p = 0; p < k; p++, a += ap, b += ldb) {
+        vec line[4];
+        #pragma GCC unroll 4
+        for (int j = 0; j < vecs; j++)
+            line[j] = *(const vec *)(b + 16 * j);
+        #pragma GCC unroll 16
+        for (int i = 0; i < rows; i++)
+            #pragma GCC unroll 4
+            for (int j = 0; j < vecs; j++)
+                sum[i][j] += a[i * ai] * line[j];
+    }
+    #pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+        #pragma GCC unroll 4
+        for (int j = 0; j < vecs; j++)
+            *(vec *)(c + i * ldc + 16 * j) = sum[i][j];
+}
+
+#define STRIP(name, rows, vecs) \
+    static void name(int m, int k, const float *a, long ai, long ap, const float *b, long ldb, float *c, long ldc, int add) \
+    { \
+        int i = 0; \
+        for (; i + rows <= m; i += rows) tile(rows, vecs, k, a + i * ai, ai, ap, b, ldb, c + i * ldc, ldc, add); \
+        for (; i + 3 <= m; i += 3) tile(3, vecs, k, a + i * ai, ai, ap, b, ldb, c + i * ldc, ldc, add); \
+        for (; i < m; i++) tile(1, vecs, k, a + i * ai, ai, ap, b, ldb, c + i * ldc, ldc, add); \
+    }
+STRIP(strip4, 6, 4)
+STRIP(strip3, 8, 3)
+STRIP(strip2, 12, 2)
+STRIP(strip1, 14, 1)
+
+static void gemm(int m, int n, int k, const float *a, long ai, long ap, const float *b, long ldb, float *c, long ldc, int add)
+{
+    int j = 0;
+    for (; j + 64 <= n; j += 64)
+        strip4(m, k, a, ai, ap, b + j, ldb, c + j, ldc, add);
+    switch (n - j) {
+    case 48: strip3(m, k, a, ai, ap, b + j, ldb, c + j, ldc, add); break;
+    case 32: strip2(m, k, a, ai, ap, b + j, ldb, c + j, ldc, add); break;
+    case 16: strip1(m, k, a, ai, ap, b + j, ldb, c + j, ldc, add); break;
+    }
+}
+
+void gemm_test(int m, int n, int k, const float *a, const float *b, float *c) { gemm(m, n, k, a, k, 1, b, n, c, n, 0); }
+
+// ---------------------------------------------------------------- small parts
+
+static float *scratch(long floats) { return aligned_alloc(64, (floats * 4 + 63) / 64 * 64); }
+
+// w [out, in] -> [in, out]
+static float *transposed(const float *w, int out, int in)
+{
+    float *t = scratch((long)out * in);
+    for (int i0 = 0; i0 < in; i0 += 16)
+        for (int o = 0; o < out; o++)
+            for (int i = i0; i < i0 + 16; i++)
+                t[(long)i * out + o] = w[(long)o * in + i];
+    return t;
+}
+
+INLINE float fast_exp(float x)
+{
+    x = x < -87 ? -87 : x;
+    float n = rintf(x * 1.44269504f), r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    float p = 1 + r * (1 + r * (.5f + r * (1.6666667e-1f + r * (4.1665795e-2f + r * (8.3334519e-3f + r * 1.3981999e-3f)))));
+    union { int i; float f; } scale = { .i = ((int)n + 127) << 23 };
+    return p * scale.f;
+}
+
+// Phi(x) of the normal distribution (Abramowitz and Stegun 7.1.26, error 1e-7) and its density.
+INLINE void normal(float x, float *cumulated, float *density)
+{
+    float z = fabsf(x) * .70710678f, t = 1 / (1 + .3275911f * z), e = fast_exp(-.5f * x * x);
+    float tail = .5f * e * t * (.254829592f + t * (-.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+    *cumulated = x > 0 ? 1 - tail : tail;
+    *density = .39894228f * e;
+}
+
+static void norm_row(const float *x, int n, const float *gamma, const float *beta, float *y, float *stats)
+{
+    float sum = 0, squares = 0;
+    for (int i = 0; i < n; i++) sum += x[i];
+    float mean = sum / n;
+    for (int i = 0; i < n; i++) squares += (x[i] - mean) * (x[i] - mean);
+    float r = 1 / sqrtf(squares / n + 1e-5f);
+    for (int i = 0; i < n; i++) y[i] = (x[i] - mean) * r * gamma[i] + beta[i];
+    stats[0] = mean;
+    stats[1] = r;
+}
+
+static void normed_again(const float *x, int n, const float *gamma, const float *beta, const float *stats, float *y)
+{
+    float mean = stats[0], r = stats[1];
+    for (int i = 0; i < n; i++) y[i] = (x[i] - mean) * r * gamma[i] + beta[i];
+}
+
+// dx += gradient through the norm of dh
+static void norm_row_backward(const float *x, const float *dh, int n, const float *gamma, const float *stats, float *dx, float *dgamma,
+                              float *dbeta)
+{
+    float mean = stats[0], r = stats[1], a = 0, b = 0;
+    for (int i = 0; i < n; i++) {
+        float unit = (x[i] - mean) * r, g = dh[i] * gamma[i];
+        dgamma[i] += dh[i] * unit;
+        dbeta[i] += dh[i];
+        a += g;
+        b += g * unit;
+    }
+    a /= n;
+    b /= n;
+    for (int i = 0; i < n; i++) dx[i] += r * (dh[i] * gamma[i] - a - (x[i] - mean) * r * b);
+}
+
+static void add_bias(float *y, int rows, int n, const float *b)
+{
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < n; j++) y[(long)i * n + j] += b[j];
+}
+
+static void add_column_sums(const float *y, int rows, int n, float *sum)
+{
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < n; j++) sum[j] += y[(long)i * n + j];
+}
+
+// ---------------------------------------------------------------- MLP block: y = x + W2 gelu(W1 norm(x) + b1) + b2
+
+void mlp_forward(long rows, int c, int h, const float *x, const float *gamma, const float *beta, const float *w1, const float *b1,
+                 const float *w2, const float *b2, float *y, float *stats, float *z)
+{
+    float *w1t = transposed(w1, h, c), *w2t = transposed(w2, c, h), *n = scratch(ROWS * c), *g = scratch(ROWS * h);
+    for (long s = 0; s < rows; s += ROWS) {
+        int m = rows - s < ROWS ? rows - s : ROWS;
+        float *zs = z + s * h, *ys = y + s * c;
+        for (int i = 0; i < m; i++) norm_row(x + (s + i) * c, c, gamma, beta, n + i * c, stats + 2 * (s + i));
+        for (int i = 0; i < m; i++) memcpy(zs + (long)i * h, b1, h * 4);
+        gemm(m, h, c, n, c, 1, w1t, h, zs, h, 1);
+        for (int i = 0; i < m * h; i++) {
+            float cumulated, density;
+            normal(zs[i], &cumulated, &density);
+            g[i] = zs[i] * cumulated;
+        }
+        memcpy(ys, x + s * c, (long)m * c * 4);
+        add_bias(ys, m, c, b2);
+        gemm(m, c, h, g, h, 1, w2t, c, ys, c, 1);
+    }
+    free(w1t); free(w2t); free(n); free(g);
+}
+
+// The gradients of weights are added to.
+void mlp_backward(long rows, int c, int h, const float *x, const float *gamma, const float *beta, const float *w1, const float *w2,
+                  const float *stats, const float *z, const float *dy, float *dx, float *dgamma, float *dbeta, float *dw1, float *db1,
+                  float *dw2, float *db2)
+{
+    float *n = scratch(ROWS * c), *dn = scratch(ROWS * c), *g = scratch(ROWS * h), *dz = scratch(ROWS * h);
+    for (long s = 0; s < rows; s += ROWS) {
+        int m = rows - s < ROWS ? rows - s : ROWS;
+        const float *zs = z + s * h, *d = dy + s * c;
+        gemm(m, h, c, d, c, 1, w2, h, dz, h, 0);
+        for (int i = 0; i < m * h; i++) {
+            float cumulated, density;
+            normal(zs[i], &cumulated, &density);
+            g[i] = zs[i] * cumulated;
+            dz[i] *= cumulated + zs[i] * density;
+        }
+        gemm(c, h, m, d, 1, c, g, h, dw2, h, 1);
+        add_column_sums(d, m, c, db2);
+        for (int i = 0; i < m; i++) normed_again(x + (s + i) * c, c, gamma, beta, stats + 2 * (s + i), n + i * c);
+        gemm(h, c, m, dz, 1, h, n, c, dw1, c, 1);
+        add_column_sums(dz, m, h, db1);
+        gemm(m, c, h, dz, h, 1, w1, c, dn, c, 0);
+        memcpy(dx + s * c, d, (long)m * c * 4);
+        for (int i = 0; i < m; i++)
+            norm_row_backward(x + (s + i) * c, dn + i * c, c, gamma, stats + 2 * (s + i), dx + (s + i) * c, dgamma, dbeta);
+    }
+    free(n); free(dn); free(g); free(dz);
+}
+
+// ---------------------------------------------------------------- attention block: y = x + Wp attention(norm(x)) + bp, in windows
+
+typedef struct { int height, width, down, across, shift; } Map; // down × across windows cover the padded map
+
+static Map map_of(int height, int width, int shift)
+{
+    return (Map){ height, width, (height + WINDOW - 1) / WINDOW, (width + WINDOW - 1) / WINDOW, shift };
+}
+
+// Positions (-1: padding) and, where the map is shifted, regions of a window's tokens.
+static void window_tokens(Map map, int window, int *position, int *region)
+{
+    int padded_h = map.down * WINDOW, padded_w = map.across * WINDOW, top = window / map.across * WINDOW, left = window % map.across * WINDOW;
+    for (int t = 0; t < TOKENS; t++) {
+        int r = top + t / WINDOW, q = left + t % WINDOW, y = (r + map.shift) % padded_h, x = (q + map.shift) % padded_w;
+        position[t] = y < map.height && x < map.width ? y * map.width + x : -1;
+        int a = !map.shift || r < padded_h - WINDOW ? 0 : r < padded_h - map.shift ? 1 : 2;
+        int b = !map.shift || q < padded_w - WINDOW ? 0 : q < padded_w - map.shift ? 1 : 2;
+        region[t] = 3 * a + b;
+    }
+}
+
+// p [TOKENS, WIDE] = softmax(scale q k^T + bias + mask) of one head; q, k are rows of 3c floats, bias is [TOKENS, TOKENS].
+static void attention_weights(const float *q, const float *k, int c, const float *bias, const int *region, int masked, float *p)
+{
+    float kt[HEAD * WIDE] __attribute__((aligned(64))) = {0};
+    for (int j = 0; j < TOKENS; j++)
+        for (int d = 0; d < HEAD; d++) kt[d * WIDE + j] = .25f * k[(long)j * 3 * c + d];
+    gemm(TOKENS, WIDE, HEAD, q, 3 * c, 1, kt, WIDE, p, WIDE, 0);
+    for (int i = 0; i < TOKENS; i++) {
+        float *s = p + i * WIDE, top = -1e30f, sum = 0;
+        for (int j = 0; j < TOKENS; j++) s[j] += bias[i * TOKENS + j];
+        if (masked)
+            for (int j = 0; j < TOKENS; j++) s[j] -= region[i] != region[j] ? 100.f : 0.f;
+        for (int j = TOKENS; j < WIDE; j++) s[j] = -1e30f;
+        for (int j = 0; j < WIDE; j++) top = s[j] > top ? s[j] : top;
+        for (int j = 0; j < WIDE; j++) { s[j] = fast_exp(s[j] - top); sum += s[j]; }
+        sum = 1 / sum;
+        for (int j = 0; j < WIDE; j++) s[j] *= sum;
+        for (int j = TOKENS; j < WIDE; j++) s[j] = 0;
+    }
+}
+
+// x, y [images, height * width, c]; bias [c / 16, 49, 49]; kept for the way back: stats [images * h * w, 2], qkv [windows, 49, 3c],
+// mixed [windows, 49, c].
+void attention_forward(int images, int height, int width, int c, int shift, const float *x, const float *gamma, const float *beta,
+                       const float *wqkv, const float *bqkv, const float *bias, const float *wproj, const float *bproj, float *y,
+                       float *stats, float *qkv, float *mixed)
+{
+    Map map = map_of(height, width, shift);
+    float *wqkvt = transposed(wqkv, 3 * c, c), *wprojt = transposed(wproj, c, c), *n = scratch(TOKENS * c), *out = scratch(TOKENS * c);
+    float p[TOKENS * WIDE] __attribute__((aligned(64)));
+    int position[TOKENS], region[TOKENS];
+    for (long image = 0; image < images; image++)
+        for (int window = 0; window < map.down * map.across; window++, qkv += TOKENS * 3 * c, mixed += TOKENS * c) {
+            long base = image * height * width;
+            window_tokens(map, window, position, region);
+            for (int t = 0; t < TOKENS; t++) {
+                if (position[t] < 0) memset(n + t * c, 0, c * 4);
+                else norm_row(x + (base + position[t]) * c, c, gamma, beta, n + t * c, stats + 2 * (base + position[t]));
+                memcpy(qkv + (long)t * 3 * c, bqkv, 3 * c * 4);
+            }
+            gemm(TOKENS, 3 * c, c, n, c, 1, wqkvt, 3 * c, qkv, 3 * c, 1);
+            for (int head = 0; head < c / HEAD; head++) {
+                const float *q = qkv + head * HEAD;
+                attention_weights(q, q + c, c, bias + head * TOKENS * TOKENS, region, shift, p);
+                gemm(TOKENS, HEAD, TOKENS, p, WIDE, 1, q + 2 * c, 3 * c, mixed + head * HEAD, c, 0);
+            }
+            gemm(TOKENS, c, c, mixed, c, 1, wprojt, c, out, c, 0);
+            for (int t = 0; t < TOKENS; t++)
+                if (position[t] >= 0) {
+                    long at = (base + position[t]) * c;
+                    for (int i = 0; i < c; i++) y[at + i] = x[at + i] + out[t * c + i] + bproj[i];
+                }
+        }
+    free(wqkvt); free(wprojt); free(n); free(out);
+}
+
+// The gradients of weights are added to.
+void attention_backward(int images, int height, int width, int c, int shift, const float *x, const float *gamma, const float *beta,
+                        const float *wqkv, const float *bias, const float *wproj, const float *stats, const float *qkv,
+                        const float *mixed, const float *dy, float *dx, float *dgamma, float *dbeta, float *dwqkv, float *dbqkv,
+                        float *dbias, float *dwproj, float *dbproj)
+{
+    Map map = map_of(height, width, shift);
+    float *n = scratch(TOKENS * c), *dn = scratch(TOKENS * c), *out = scratch(TOKENS * c), *dmixed = scratch(TOKENS * c);
+    float *dqkv = scratch(TOKENS * 3 * c);
+    float p[TOKENS * WIDE] __attribute__((aligned(64))), ds[TOKENS * WIDE] __attribute__((aligned(64)));
+    float vt[HEAD * WIDE] __attribute__((aligned(64))) = {0};
+    int position[TOKENS], region[TOKENS];
+    for (long image = 0; image < images; image++)
+        for (int window = 0; window < map.down * map.across; window++, qkv += TOKENS * 3 * c, mixed += TOKENS * c) {
+            long base = image * height * width;
+            window_tokens(map, window, position, region);
+            for (int t = 0; t < TOKENS; t++) {
+                long at = base + position[t];
+                if (position[t] < 0) {
+                    memset(n + t * c, 0, c * 4);
+                    memset(out + t * c, 0, c * 4);
+                } else {
+                    normed_again(x + at * c, c, gamma, beta, stats + 2 * at, n + t * c);
+                    memcpy(out + t * c, dy + at * c, c * 4);
+                }
+            }
+            gemm(c, c, TOKENS, out, 1, c, mixed, c, dwproj, c, 1);
+            add_column_sums(out, TOKENS, c, dbproj);
+            gemm(TOKENS, c, c, out, c, 1, wproj, c, dmixed, c, 0);
+            for (int head = 0; head < c / HEAD; head++) {
+                const float *q = qkv + head * HEAD, *k = q + c, *v = k + c, *dm = dmixed + head * HEAD;
+                float *dq = dqkv + head * HEAD;
+                attention_weights(q, k, c, bias + head * TOKENS * TOKENS, region, shift, p);
+                for (int j = 0; j < TOKENS; j++)
+                    for (int d = 0; d < HEAD; d++) vt[d * WIDE + j] = v[(long)j * 3 * c + d];
+                gemm(TOKENS, WIDE, HEAD, dm, c, 1, vt, WIDE, ds, WIDE, 0);
+                for (int i = 0; i < TOKENS; i++) {
+                    float *s = ds + i * WIDE, *w = p + i * WIDE, sum = 0, *db = dbias + (head * TOKENS + i) * TOKENS;
+                    for (int j = 0; j < WIDE; j++) sum += s[j] * w[j];
+                    for (int j = 0; j < WIDE; j++) s[j] = w[j] * (s[j] - sum);
+                    for (int j = 0; j < TOKENS; j++) db[j] += s[j];
+                }
+                gemm(TOKENS, HEAD, TOKENS, p, 1, WIDE, dm, c, dq + 2 * c, 3 * c, 0);
+                for (int i = 0; i < TOKENS * WIDE; i++) ds[i] *= .25f;
+                gemm(TOKENS, HEAD, TOKENS, ds, WIDE, 1, k, 3 * c, dq, 3 * c, 0);
+                gemm(TOKENS, HEAD, TOKENS, ds, 1, WIDE, q, 3 * c, dq + c, 3 * c, 0);
+            }
+            gemm(3 * c, c, TOKENS, dqkv, 1, 3 * c, n, c, dwqkv, c, 1);
+            add_column_sums(dqkv, TOKENS, 3 * c, dbqkv);
+            gemm(TOKENS, c, 3 * c, dqkv, 3 * c, 1, wqkv, c, dn, c, 0);
+            for (int t = 0; t < TOKENS; t++)
+                if (position[t] >= 0) {
+                    long at = base + position[t];
+                    memcpy(dx + at * c, out + t * c, c * 4);
+                    norm_row_backward(x + at * c, dn + t * c, c, gamma, stats + 2 * at, dx + at * c, dgamma, dbeta);
+                }
+        }
+    free(n); free(dn); free(out); free(dmixed); free(dqkv);
+}
+
+// ---------------------------------------------------------------- modulated deformable convolution 3 × 3, padding 1
+
+typedef struct { const float *corner[4]; long at[4]; float weight[4], ly, lx; int inside[4], any; } Sample;
+
+INLINE Sample sample_at(const float *x, int height, int width, int c, float y, float xx)
+{
+    Sample s = { .any = y > -1 && xx > -1 && y < height && xx < width };
+    if (!s.any) return s;
+    int top = (int)floorf(y), left = (int)floorf(xx);
+    s.ly = y - top;
+    s.lx = xx - left;
+    for (int i = 0; i < 4; i++) {
+        int r = top + (i >> 1), q = left + (i & 1);
+        s.inside[i] = r >= 0 && q >= 0 && r < height && q < width;
+        s.at[i] = s.inside[i] ? ((long)r * width + q) * c : 0;
+        s.corner[i] = x + s.at[i];
+        s.weight[i] = s.inside[i] ? (i >> 1 ? s.ly : 1 - s.ly) * (i & 1 ? s.lx : 1 - s.lx) : 0;
+    }
+    return s;
+}
+
+INLINE Sample tap_at(const float *x, const float *offset, int height, int width, int c, int cells, int columns, int stride, int cell,
+                     int tap)
+{
+    return sample_at(x, height, width, c, cell / columns * stride - 1 + tap / 3 + offset[(long)2 * tap * cells + cell],
+                     cell % columns * stride - 1 + tap % 3 + offset[((long)2 * tap + 1) * cells + cell]);
+}
+
+static void gather_taps(const float *x, const float *offset, const float *mask, int height, int width, int c, int cells, int columns,
+                        int stride, int first, int m, float *taps)
+{
+    for (int i = 0; i < m; i++)
+        for (int tap = 0; tap < 9; tap++, taps += c) {
+            Sample s = tap_at(x, offset, height, width, c, cells, columns, stride, first + i, tap);
+            if (!s.any) {
+                memset(taps, 0, c * 4);
+                continue;
+            }
+            float g = mask[(long)tap * cells + first + i];
+            float w0 = s.weight[0] * g, w1 = s.weight[1] * g, w2 = s.weight[2] * g, w3 = s.weight[3] * g;
+            for (int j = 0; j < c; j++)
+                taps[j] = w0 * s.corner[0][j] + w1 * s.corner[1][j] + w2 * s.corner[2][j] + w3 * s.corner[3][j];
+        }
+}
+
+// x [images, height, width, c]; offset and mask: flat, `offsets` and `masks` floats an image, of which the first 18 and 9 times
+// rows * columns are used; w [out, 9, c]; y [images, rows, columns, out].
+void deform_forward(int images, int height, int width, int c, int out, int rows, int columns, int stride, long offsets, long masks,
+                    const float *x, const float *offset, const float *mask, const float *w, const float *b, float *y)
+{
+    float *wt = transposed(w, out, 9 * c), *taps = scratch(ROWS * 9 * c);
+    int cells = rows * columns;
+    for (int image = 0; image < images; image++, x += (long)height * width * c, offset += offsets, mask += masks)
+        for (int s = 0; s < cells; s += ROWS) {
+            int m = cells - s < ROWS ? cells - s : ROWS;
+            gather_taps(x, offset, mask, height, width, c, cells, columns, stride, s, m, taps);
+            for (int i = 0; i < m; i++) memcpy(y + (long)i * out, b, out * 4);
+            gemm(m, out, 9 * c, taps, 9 * c, 1, wt, out, y, out, 1);
+            y += (long)m * out;
+        }
+    free(wt); free(taps);
+}
+
+// All gradients are added to.
+void deform_backward(int images, int height, int width, int c, int out, int rows, int columns, int stride, long offsets, long masks,
+                     const float *x, const float *offset, const float *mask, const float *w, const float *dy, float *dx, float *doffset,
+                     float *dmask, float *dw, float *db)
+{
+    float *taps = scratch(ROWS * 9 * c), *dtaps = scratch(ROWS * 9 * c);
+    int cells = rows * columns;
+    for (int image = 0; image < images; image++) {
+        for (int s = 0; s < cells; s += ROWS) {
+            int m = cells - s < ROWS ? cells - s : ROWS;
+            gather_taps(x, offset, mask, height, width, c, cells, columns, stride, s, m, taps);
+            gemm(out, 9 * c, m, dy, 1, out, taps, 9 * c, dw, 9 * c, 1);
+            add_column_sums(dy, m, out, db);
+            gemm(m, 9 * c, out, dy, out, 1, w, 9 * c, dtaps, 9 * c, 0);
+            const float *d = dtaps;
+            for (int i = 0; i < m; i++)
+                for (int tap = 0; tap < 9; tap++, d += c) {
+                    Sample p = tap_at(x, offset, height, width, c, cells, columns, stride, s + i, tap);
+                    if (!p.any) continue;
+                    long cell = s + i;
+                    float g = mask[(long)tap * cells + cell], dot[4] = {0};
+                    for (int k = 0; k < 4; k++) {
+                        if (!p.inside[k]) continue;
+                        float *to = dx + p.at[k], f = p.weight[k] * g, sum = 0;
+                        const float *from = p.corner[k];
+                        for (int j = 0; j < c; j++) {
+                            sum += from[j] * d[j];
+                            to[j] += f * d[j];
+                        }
+                        dot[k] = sum;
+                    }
+                    dmask[(long)tap * cells + cell] += p.weight[0] * dot[0] + p.weight[1] * dot[1] + p.weight[2] * dot[2] + p.weight[3] * dot[3];
+                    doffset[(long)2 * tap * cells + cell] += g * ((1 - p.lx) * (dot[2] - dot[0]) + p.lx * (dot[3] - dot[1]));
+                    doffset[((long)2 * tap + 1) * cells + cell] += g * ((1 - p.ly) * (dot[1] - dot[0]) + p.ly * (dot[3] - dot[2]));
+                }
+            dy += (long)m * out;
+        }
+        x += (long)height * width * c;
+        dx += (long)height * width * c;
+        offset += offsets;
+        doffset += offsets;
+        mask += masks;
+        dmask += masks;
+    }
+    free(taps); free(dtaps);
+}
+
+// ---------------------------------------------------------------- linear layer: y = x W^T + b, out a multiple of 16
+
+void linear_forward(long rows, int in, int out, const float *x, const float *w, const float *b, float *y)
+{
+    float *wt = transposed(w, out, in);
+    for (long i = 0; i < rows; i++) memcpy(y + i * out, b, out * 4);
+    for (long s = 0; s < rows; s += ROWS)
+        gemm(rows - s < ROWS ? rows - s : ROWS, out, in, x + s * in, in, 1, wt, out, y + s * out, out, 1);
+    free(wt);
+}
+
+// dw and db are added to.
+void linear_backward(long rows, int in, int out, const float *x, const float *w, const float *dy, float *dx, float *dw, float *db)
+{
+    for (long s = 0; s < rows; s += ROWS) {
+        int m = rows - s < ROWS ? rows - s : ROWS;
+        const float *d = dy + s * out;
+        gemm(m, in, out, d, out, 1, w, in, dx + s * in, in, 0);
+        gemm(out, in, m, d, 1, out, x + s * in, in, dw, in, 1);
+        add_column_sums(d, m, out, db);
+    }
+}
+
+// ---------------------------------------------------------------- fusion: attention both ways between n cells and t tokens
+
+// Weights of one head, [n, wide]: `image` is a softmax over tokens (padding hidden), `text` one over cells. q, k are rows of e floats.
+static void fusion_weights(int n, int t, int wide, int e, int d, float scale, const float *q, const float *k, const float *mask,
+                           float *kt, float *image, float *text)
+{
+    memset(kt, 0, (long)d * wide * 4);
+    for (int j = 0; j < t; j++)
+        for (int i = 0; i < d; i++) kt[(long)i * wide + j] = scale * k[(long)j * e + i];
+    float top[wide], sum[wide];
+    for (int j = 0; j < wide; j++) { top[j] = -1e30f; sum[j] = 0; }
+    gemm(n, wide, d, q, e, 1, kt, wide, text, wide, 0);
+    for (int i = 0; i < n; i++) {
+        float *s = text + (long)i * wide, *p = image + (long)i * wide, most = -1e30f, all = 0;
+        for (int j = 0; j < wide; j++) {
+            top[j] = s[j] > top[j] ? s[j] : top[j];
+            p[j] = j < t && mask[j < t ? j : 0] > 0 ? s[j] : -1e30f;
+            most = p[j] > most ? p[j] : most;
+        }
+        for (int j = 0; j < wide; j++) { p[j] = fast_exp(p[j] - most); all += p[j]; }
+        all = 1 / all;
+        for (int j = 0; j < wide; j++) p[j] *= all;
+        for (int j = t; j < wide; j++) p[j] = 0;
+    }
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < wide; j++) {
+            float w = fast_exp(text[(long)i * wide + j] - top[j]);
+            text[(long)i * wide + j] = w;
+            sum[j] += w;
+        }
+    for (int j = 0; j < wide; j++) sum[j] = 1 / sum[j];
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < wide; j++) text[(long)i * wide + j] *= sum[j];
+}
+
+// q, vv, ov [images, n, e]; k, vl, ol [images, t, e]; mask [images, t]; heads of d channels, a multiple of 16
+void fusion_forward(int images, int n, int t, int e, int d, float scale, const float *q, const float *k, const float *vv, const float *vl,
+                    const float *mask, float *ov, float *ol)
+{
+    int wide = (t + 15) / 16 * 16;
+    float *image = scratch((long)n * wide), *text = scratch((long)n * wide), *kt = scratch((long)d * wide);
+    for (long b = 0; b < images; b++)
+        for (int head = 0; head < e; head += d) {
+            long v = b * n * e + head, l = b * t * e + head;
+            fusion_weights(n, t, wide, e, d, scale, q + v, k + l, mask + b * t, kt, image, text);
+            gemm(n, d, t, image, wide, 1, vl + l, e, ov + v, e, 0);
+            gemm(t, d, n, text, 1, wide, vv + v, e, ol + l, e, 0);
+        }
+    free(image); free(text); free(kt);
+}
+
+void fusion_backward(int images, int n, int t, int e, int d, float scale, const float *q, const float *k, const float *vv,
+                     const float *vl, const float *mask, const float *dov, const float *dol, float *dq, float *dk, float *dvv, float *dvl)
+{
+    int wide = (t + 15) / 16 * 16;
+    float *image = scratch((long)n * wide), *text = scratch((long)n * wide), *kt = scratch((long)d * wide);
+    float *dimage = scratch((long)n * wide), *dtext = scratch((long)n * wide), sum[wide];
+    for (long b = 0; b < images; b++)
+        for (int head = 0; head < e; head += d) {
+            long v = b * n * e + head, l = b * t * e + head;
+            fusion_weights(n, t, wide, e, d, scale, q + v, k + l, mask + b * t, kt, image, text);
+            gemm(t, d, n, image, 1, wide, dov + v, e, dvl + l, e, 0);
+            gemm(n, d, t, text, wide, 1, dol + l, e, dvv + v, e, 0);
+            for (int j = 0; j < t; j++)
+                for (int i = 0; i < d; i++) kt[(long)i * wide + j] = vl[l + (long)j * e + i];
+            gemm(n, wide, d, dov + v, e, 1, kt, wide, dimage, wide, 0);
+            for (int j = 0; j < t; j++)
+                for (int i = 0; i < d; i++) kt[(long)i * wide + j] = dol[l + (long)j * e + i];
+            gemm(n, wide, d, vv + v, e, 1, kt, wide, dtext, wide, 0);
+            memset(sum, 0, sizeof sum);
+            for (long i = 0; i < n; i++)
+                for (int j = 0; j < wide; j++) sum[j] += dtext[i * wide + j] * text[i * wide + j];
+            for (long i = 0; i < n; i++) {
+                float *s = dimage + i * wide, *p = image + i * wide, *u = dtext + i * wide, *r = text + i * wide, all = 0;
+                for (int j = 0; j < wide; j++) all += s[j] * p[j];
+                for (int j = 0; j < wide; j++) s[j] = scale * (p[j] * (s[j] - all) + r[j] * (u[j] - sum[j]));
+            }
+            gemm(n, d, t, dimage, wide, 1, k + l, e, dq + v, e, 0);
+            gemm(t, d, n, dimage, 1, wide, q + v, e, dk + l, e, 0);
+        }
+    free(image); free(text); free(kt); free(dimage); free(dtext);
+}
+
+// ---------------------------------------------------------------- optimiser
+
+// AdamW on a range; `decay` per element is 0 or 1. `slow` follows the weights (exponential mean with rate `follow`).
+void adamw(long n, float *w, const float *g, float *m, float *v, const unsigned char *decay, float *slow, float scale, float lr, float wd,
+           float b1, float b2, float c1, float c2, float follow)
+{
+    for (long i = 0; i < n; i++) {
+        float d = g[i] * scale, q = d * d;
+        m[i] = b1 * m[i] + (1 - b1) * d;
+        v[i] = b2 * v[i] + (1 - b2) * (q < 1e-30f ? 0 : q);
+        w[i] = w[i] * (1 - (decay[i] ? lr * wd : 0)) - lr * (m[i] / c1) / (sqrtf(v[i] / c2) + 1e-8f);
+        slow[i] += follow * (w[i] - slow[i]);
+    }
+}
