@@ -6,7 +6,7 @@
 
 typedef float vec __attribute__((vector_size(64), aligned(4)));
 #define INLINE static inline __attribute__((always_inline))
-#define ROWS 48   // rows of a piece
+#define ROWS 64   // rows of a piece
 #define WINDOW 7
 #define TOKENS 49
 #define WIDE 64   // TOKENS, padded to vectors
@@ -73,16 +73,188 @@ void gemm_test(int m, int n, int k, const float *a, const float *b, float *c) { 
 
 static float *scratch(long floats) { return aligned_alloc(64, (floats * 4 + 63) / 64 * 64); }
 
-// w [out, in] -> [in, out]
-static float *transposed(const float *w, int out, int in)
+// ---------------------------------------------------------------- products with weights: bfloat16 tiles where the CPU has them
+//
+//   pack        a matrix [k, n] with element (p, j) at b[p * bk + j * bn], one of the two strides 1
+//   multiply    c[m, n] (+)= a[m, k] packed
+//   accumulate  dw[out, in] += dy[m, out]^T x[m, in], m at most ROWS
+
+#if defined(__AMX_BF16__) && !defined(EXACT)
+#include <immintrin.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+typedef struct { int k, n; uint32_t *data; } Packed; // tiles of 32 x 16, in pairs [n / 16][k / 32][16][16]
+
+static int tiles(long n, int size) { return (n + size - 1) / size; }
+
+static void start_tiles(void)
 {
-    float *t = scratch((long)out * in);
-    for (int i0 = 0; i0 < in; i0 += 16)
-        for (int o = 0; o < out; o++)
-            for (int i = i0; i < i0 + 16; i++)
-                t[(long)i * out + o] = w[(long)o * in + i];
-    return t;
+    static int asked;
+    if (!asked) asked = 1, syscall(SYS_arch_prctl, 0x1023 /* ask for */, 18 /* tile data */);
+    struct { uint8_t palette, row, zero[14]; uint16_t bytes[16]; uint8_t rows[16]; } config = { .palette = 1 };
+    for (int i = 0; i < 8; i++) { config.bytes[i] = 64; config.rows[i] = 16; }
+    _tile_loadconfig(&config);
 }
+
+// Two rows of up to 16 floats, element by element side by side.
+INLINE __m512i paired(const float *even, const float *odd, int count)
+{
+    __mmask16 mask = count >= 16 ? 0xffff : (1 << count) - 1;
+    __m512 a = even ? _mm512_maskz_loadu_ps(mask, even) : _mm512_setzero_ps(), b = odd ? _mm512_maskz_loadu_ps(mask, odd) : _mm512_setzero_ps();
+    return _mm512_or_si512(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(a)),
+                           _mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(b)), 16));
+}
+
+// Up to 32 floats of a row.
+INLINE __m512i narrowed(const float *row, int count)
+{
+    __mmask16 low = count >= 16 ? 0xffff : (1 << count) - 1, high = count >= 32 ? 0xffff : count > 16 ? (1 << (count - 16)) - 1 : 0;
+    return (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, row + 16), _mm512_maskz_loadu_ps(low, row));
+}
+
+INLINE void transpose16(__m512i r[16])
+{
+    __m512i t[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    for (int j = 0; j < 4; j++) {
+        __m512i a = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88), b = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88);
+        __m512i c = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd), d = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
+        t[j] = _mm512_shuffle_i32x4(a, b, 0x88);
+        t[4 + j] = _mm512_shuffle_i32x4(c, d, 0x88);
+        t[8 + j] = _mm512_shuffle_i32x4(a, b, 0xdd);
+        t[12 + j] = _mm512_shuffle_i32x4(c, d, 0xdd);
+    }
+    memcpy(r, t, sizeof t);
+}
+
+static Packed pack(const float *b, int k, int n, long bk, long bn)
+{
+    start_tiles();
+    Packed packed = { k, n, (uint32_t *)scratch((long)tiles(k, 32) * tiles(n, 16) * 256) };
+    __m512i *to = (__m512i *)packed.data;
+    for (int j = 0; j < n; j += 16)
+        for (int p = 0; p < k; p += 32, to += 16) {
+            if (bn == 1) {
+                for (int r = 0; r < 16; r++)
+                    to[r] = paired(p + 2 * r < k ? b + (p + 2 * r) * bk + j : 0, p + 2 * r + 1 < k ? b + (p + 2 * r + 1) * bk + j : 0, n - j);
+            } else {
+                __m512i t[16];
+                for (int r = 0; r < 16; r++) t[r] = j + r < n ? narrowed(b + (j + r) * bn + p, k - p) : _mm512_setzero_si512();
+                transpose16(t);
+                memcpy(to, t, sizeof t);
+            }
+        }
+    return packed;
+}
+
+// Up to 2 x 2 tiles of c over k steps; a_next, b_next: from one tile's steps to the other's.
+INLINE void tile_block(int rows, int columns, int steps, const uint32_t *a, long a_next, const uint32_t *b, long b_next, float *c, long ldc,
+                       int add)
+{
+    if (add) {
+        _tile_loadd(0, c, ldc * 4);
+        if (columns > 1) _tile_loadd(1, c + 16, ldc * 4);
+        if (rows > 1) _tile_loadd(2, c + 16 * ldc, ldc * 4);
+        if (rows > 1 && columns > 1) _tile_loadd(3, c + 16 * ldc + 16, ldc * 4);
+    } else {
+        _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
+    }
+    for (int s = 0; s < steps; s++, a += 256, b += 256) {
+        _tile_loadd(4, a, 64);
+        _tile_loadd(6, b, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        if (columns > 1) { _tile_loadd(7, b + b_next, 64); _tile_dpbf16ps(1, 4, 7); }
+        if (rows > 1) { _tile_loadd(5, a + a_next, 64); _tile_dpbf16ps(2, 5, 6); }
+        if (rows > 1 && columns > 1) _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, c, ldc * 4);
+    if (columns > 1) _tile_stored(1, c + 16, ldc * 4);
+    if (rows > 1) _tile_stored(2, c + 16 * ldc, ldc * 4);
+    if (rows > 1 && columns > 1) _tile_stored(3, c + 16 * ldc + 16, ldc * 4);
+}
+
+static void multiply(int m, const float *a, long lda, const Packed *b, float *c, long ldc, int add)
+{
+    int steps = tiles(b->k, 32), n = b->n;
+    __m512i narrow[32 * steps];
+    float edge[16 * n];
+    for (int i = 0; i < m; i += 32) {
+        int left = m - i < 32 ? m - i : 32, whole = left / 16, rest = left % 16;
+        for (int t = 0; t < tiles(left, 16); t++)
+            for (int s = 0; s < steps; s++)
+                for (int r = 0; r < 16; r++)
+                    narrow[(t * steps + s) * 16 + r] = 16 * t + r < left ? narrowed(a + (i + 16 * t + r) * lda + 32 * s, b->k - 32 * s)
+                                                                      : _mm512_setzero_si512();
+        if (rest && add)
+            for (int r = 0; r < rest; r++) memcpy(edge + r * n, c + (i + 16 * whole + r) * ldc, n * 4);
+        for (int j = 0; j < n; j += 32) {
+            const uint32_t *bs = b->data + (long)(j / 16) * steps * 256;
+            int columns = n - j >= 32 ? 2 : 1;
+            if (whole) tile_block(whole, columns, steps, (uint32_t *)narrow, 256L * steps, bs, 256L * steps, c + i * ldc + j, ldc, add);
+            if (rest) tile_block(1, columns, steps, (uint32_t *)(narrow + 16 * whole * steps), 0, bs, 256L * steps, edge + j, n, add);
+        }
+        for (int r = 0; r < rest; r++) memcpy(c + (i + 16 * whole + r) * ldc, edge + r * n, n * 4);
+    }
+}
+
+static void accumulate(int out, int in, int m, const float *dy, long ldy, const float *x, long ldx, float *dw)
+{
+    int steps = tiles(m, 32);
+    __m512i a[2 * 16 * steps], b[tiles(in, 16) * 16 * steps];
+    for (int j = 0; j < in; j += 16)
+        for (int p = 0; p < 16 * steps; p++)
+            b[j * steps + p] = paired(2 * p < m ? x + 2 * p * ldx + j : 0, 2 * p + 1 < m ? x + (2 * p + 1) * ldx + j : 0, 16);
+    for (int o = 0; o < out; o += 32) {
+        int rows = out - o >= 32 ? 2 : 1;
+        for (int t = 0; t < rows; t++)
+            for (int s = 0; s < steps; s++) {
+                __m512i *r = a + (t * steps + s) * 16;
+                for (int i = 0; i < 16; i++) {
+                    int p = 32 * s + 2 * i;
+                    r[i] = paired(p < m ? dy + p * ldy + o + 16 * t : 0, p + 1 < m ? dy + (p + 1) * ldy + o + 16 * t : 0, 16);
+                }
+                transpose16(r);
+            }
+        for (int j = 0; j < in; j += 32)
+            tile_block(rows, in - j >= 32 ? 2 : 1, steps, (uint32_t *)a, 256L * steps, (uint32_t *)(b + j * steps), 256L * steps,
+                       dw + (long)o * in + j, in, 1);
+    }
+}
+
+#else
+
+typedef struct { int k, n; float *data; } Packed;
+
+static Packed pack(const float *b, int k, int n, long bk, long bn)
+{
+    Packed packed = { k, n, scratch((long)k * n) };
+    for (int j0 = 0; j0 < n; j0 += 16)
+        for (int p = 0; p < k; p++)
+            for (int j = j0; j < j0 + 16 && j < n; j++) packed.data[(long)p * n + j] = b[p * bk + j * bn];
+    return packed;
+}
+
+static void multiply(int m, const float *a, long lda, const Packed *b, float *c, long ldc, int add)
+{
+    gemm(m, b->n, b->k, a, lda, 1, b->data, b->n, c, ldc, add);
+}
+
+static void accumulate(int out, int in, int m, const float *dy, long ldy, const float *x, long ldx, float *dw)
+{
+    gemm(out, in, m, dy, 1, ldy, x, ldx, dw, in, 1);
+}
+#endif
 
 INLINE float fast_exp(float x)
 {
@@ -154,13 +326,14 @@ static void add_column_sums(const float *y, int rows, int n, float *sum)
 void mlp_forward(long rows, int c, int h, const float *x, const float *gamma, const float *beta, const float *w1, const float *b1,
                  const float *w2, const float *b2, float *y, float *stats, float *z)
 {
-    float *w1t = transposed(w1, h, c), *w2t = transposed(w2, c, h), *n = scratch(ROWS * c), *g = scratch(ROWS * h);
+    Packed up = pack(w1, c, h, 1, c), down = pack(w2, h, c, 1, h);
+    float *n = scratch(ROWS * c), *g = scratch(ROWS * h);
     for (long s = 0; s < rows; s += ROWS) {
         int m = rows - s < ROWS ? rows - s : ROWS;
         float *zs = z + s * h, *ys = y + s * c;
         for (int i = 0; i < m; i++) norm_row(x + (s + i) * c, c, gamma, beta, n + i * c, stats + 2 * (s + i));
         for (int i = 0; i < m; i++) memcpy(zs + (long)i * h, b1, h * 4);
-        gemm(m, h, c, n, c, 1, w1t, h, zs, h, 1);
+        multiply(m, n, c, &up, zs, h, 1);
         for (int i = 0; i < m * h; i++) {
             float cumulated, density;
             normal(zs[i], &cumulated, &density);
@@ -168,9 +341,9 @@ void mlp_forward(long rows, int c, int h, const float *x, const float *gamma, co
         }
         memcpy(ys, x + s * c, (long)m * c * 4);
         add_bias(ys, m, c, b2);
-        gemm(m, c, h, g, h, 1, w2t, c, ys, c, 1);
+        multiply(m, g, h, &down, ys, c, 1);
     }
-    free(w1t); free(w2t); free(n); free(g);
+    free(up.data); free(down.data); free(n); free(g);
 }
 
 // The gradients of weights are added to.
@@ -178,28 +351,29 @@ void mlp_backward(long rows, int c, int h, const float *x, const float *gamma, c
                   const float *stats, const float *z, const float *dy, float *dx, float *dgamma, float *dbeta, float *dw1, float *db1,
                   float *dw2, float *db2)
 {
+    Packed up = pack(w2, c, h, h, 1), down = pack(w1, h, c, c, 1);
     float *n = scratch(ROWS * c), *dn = scratch(ROWS * c), *g = scratch(ROWS * h), *dz = scratch(ROWS * h);
     for (long s = 0; s < rows; s += ROWS) {
         int m = rows - s < ROWS ? rows - s : ROWS;
         const float *zs = z + s * h, *d = dy + s * c;
-        gemm(m, h, c, d, c, 1, w2, h, dz, h, 0);
+        multiply(m, d, c, &up, dz, h, 0);
         for (int i = 0; i < m * h; i++) {
             float cumulated, density;
             normal(zs[i], &cumulated, &density);
             g[i] = zs[i] * cumulated;
             dz[i] *= cumulated + zs[i] * density;
         }
-        gemm(c, h, m, d, 1, c, g, h, dw2, h, 1);
+        accumulate(c, h, m, d, c, g, h, dw2);
         add_column_sums(d, m, c, db2);
         for (int i = 0; i < m; i++) normed_again(x + (s + i) * c, c, gamma, beta, stats + 2 * (s + i), n + i * c);
-        gemm(h, c, m, dz, 1, h, n, c, dw1, c, 1);
+        accumulate(h, c, m, dz, h, n, c, dw1);
         add_column_sums(dz, m, h, db1);
-        gemm(m, c, h, dz, h, 1, w1, c, dn, c, 0);
+        multiply(m, dz, h, &down, dn, c, 0);
         memcpy(dx + s * c, d, (long)m * c * 4);
         for (int i = 0; i < m; i++)
             norm_row_backward(x + (s + i) * c, dn + i * c, c, gamma, stats + 2 * (s + i), dx + (s + i) * c, dgamma, dbeta);
     }
-    free(n); free(dn); free(g); free(dz);
+    free(up.data); free(down.data); free(n); free(dn); free(g); free(dz);
 }
 
 // ---------------------------------------------------------------- attention block: y = x + Wp attention(norm(x)) + bp, in windows
@@ -252,7 +426,8 @@ void attention_forward(int images, int height, int width, int c, int shift, cons
                        float *stats, float *qkv, float *mixed)
 {
     Map map = map_of(height, width, shift);
-    float *wqkvt = transposed(wqkv, 3 * c, c), *wprojt = transposed(wproj, c, c), *n = scratch(TOKENS * c), *out = scratch(TOKENS * c);
+    Packed into = pack(wqkv, c, 3 * c, 1, c), project = pack(wproj, c, c, 1, c);
+    float *n = scratch(TOKENS * c), *out = scratch(TOKENS * c);
     float p[TOKENS * WIDE] __attribute__((aligned(64)));
     int position[TOKENS], region[TOKENS];
     for (long image = 0; image < images; image++)
@@ -264,20 +439,20 @@ void attention_forward(int images, int height, int width, int c, int shift, cons
                 else norm_row(x + (base + position[t]) * c, c, gamma, beta, n + t * c, stats + 2 * (base + position[t]));
                 memcpy(qkv + (long)t * 3 * c, bqkv, 3 * c * 4);
             }
-            gemm(TOKENS, 3 * c, c, n, c, 1, wqkvt, 3 * c, qkv, 3 * c, 1);
+            multiply(TOKENS, n, c, &into, qkv, 3 * c, 1);
             for (int head = 0; head < c / HEAD; head++) {
                 const float *q = qkv + head * HEAD;
                 attention_weights(q, q + c, c, bias + head * TOKENS * TOKENS, region, shift, p);
                 gemm(TOKENS, HEAD, TOKENS, p, WIDE, 1, q + 2 * c, 3 * c, mixed + head * HEAD, c, 0);
             }
-            gemm(TOKENS, c, c, mixed, c, 1, wprojt, c, out, c, 0);
+            multiply(TOKENS, mixed, c, &project, out, c, 0);
             for (int t = 0; t < TOKENS; t++)
                 if (position[t] >= 0) {
                     long at = (base + position[t]) * c;
                     for (int i = 0; i < c; i++) y[at + i] = x[at + i] + out[t * c + i] + bproj[i];
                 }
         }
-    free(wqkvt); free(wprojt); free(n); free(out);
+    free(into.data); free(project.data); free(n); free(out);
 }
 
 // The gradients of weights are added to.
@@ -287,6 +462,7 @@ void attention_backward(int images, int height, int width, int c, int shift, con
                         float *dbias, float *dwproj, float *dbproj)
 {
     Map map = map_of(height, width, shift);
+    Packed into = pack(wqkv, 3 * c, c, c, 1), project = pack(wproj, c, c, c, 1);
     float *n = scratch(TOKENS * c), *dn = scratch(TOKENS * c), *out = scratch(TOKENS * c), *dmixed = scratch(TOKENS * c);
     float *dqkv = scratch(TOKENS * 3 * c);
     float p[TOKENS * WIDE] __attribute__((aligned(64))), ds[TOKENS * WIDE] __attribute__((aligned(64)));
@@ -306,9 +482,9 @@ void attention_backward(int images, int height, int width, int c, int shift, con
                     memcpy(out + t * c, dy + at * c, c * 4);
                 }
             }
-            gemm(c, c, TOKENS, out, 1, c, mixed, c, dwproj, c, 1);
+            accumulate(c, c, TOKENS, out, c, mixed, c, dwproj);
             add_column_sums(out, TOKENS, c, dbproj);
-            gemm(TOKENS, c, c, out, c, 1, wproj, c, dmixed, c, 0);
+            multiply(TOKENS, out, c, &project, dmixed, c, 0);
             for (int head = 0; head < c / HEAD; head++) {
                 const float *q = qkv + head * HEAD, *k = q + c, *v = k + c, *dm = dmixed + head * HEAD;
                 float *dq = dqkv + head * HEAD;
@@ -327,9 +503,9 @@ void attention_backward(int images, int height, int width, int c, int shift, con
                 gemm(TOKENS, HEAD, TOKENS, ds, WIDE, 1, k, 3 * c, dq, 3 * c, 0);
                 gemm(TOKENS, HEAD, TOKENS, ds, 1, WIDE, q, 3 * c, dq + c, 3 * c, 0);
             }
-            gemm(3 * c, c, TOKENS, dqkv, 1, 3 * c, n, c, dwqkv, c, 1);
+            accumulate(3 * c, c, TOKENS, dqkv, 3 * c, n, c, dwqkv);
             add_column_sums(dqkv, TOKENS, 3 * c, dbqkv);
-            gemm(TOKENS, c, 3 * c, dqkv, 3 * c, 1, wqkv, c, dn, c, 0);
+            multiply(TOKENS, dqkv, 3 * c, &into, dn, c, 0);
             for (int t = 0; t < TOKENS; t++)
                 if (position[t] >= 0) {
                     long at = base + position[t];
@@ -337,7 +513,7 @@ void attention_backward(int images, int height, int width, int c, int shift, con
                     norm_row_backward(x + at * c, dn + t * c, c, gamma, stats + 2 * at, dx + at * c, dgamma, dbeta);
                 }
         }
-    free(n); free(dn); free(out); free(dmixed); free(dqkv);
+    free(into.data); free(project.data); free(n); free(dn); free(out); free(dmixed); free(dqkv);
 }
 
 // ---------------------------------------------------------------- modulated deformable convolution 3 × 3, padding 1
@@ -390,17 +566,18 @@ static void gather_taps(const float *x, const float *offset, const float *mask, 
 void deform_forward(int images, int height, int width, int c, int out, int rows, int columns, int stride, long offsets, long masks,
                     const float *x, const float *offset, const float *mask, const float *w, const float *b, float *y)
 {
-    float *wt = transposed(w, out, 9 * c), *taps = scratch(ROWS * 9 * c);
+    Packed weights = pack(w, 9 * c, out, 1, 9 * c);
+    float *taps = scratch(ROWS * 9 * c);
     int cells = rows * columns;
     for (int image = 0; image < images; image++, x += (long)height * width * c, offset += offsets, mask += masks)
         for (int s = 0; s < cells; s += ROWS) {
             int m = cells - s < ROWS ? cells - s : ROWS;
             gather_taps(x, offset, mask, height, width, c, cells, columns, stride, s, m, taps);
             for (int i = 0; i < m; i++) memcpy(y + (long)i * out, b, out * 4);
-            gemm(m, out, 9 * c, taps, 9 * c, 1, wt, out, y, out, 1);
+            multiply(m, taps, 9 * c, &weights, y, out, 1);
             y += (long)m * out;
         }
-    free(wt); free(taps);
+    free(weights.data); free(taps);
 }
 
 // All gradients are added to.
@@ -408,15 +585,16 @@ void deform_backward(int images, int height, int width, int c, int out, int rows
                      const float *x, const float *offset, const float *mask, const float *w, const float *dy, float *dx, float *doffset,
                      float *dmask, float *dw, float *db)
 {
+    Packed weights = pack(w, out, 9 * c, 9 * c, 1);
     float *taps = scratch(ROWS * 9 * c), *dtaps = scratch(ROWS * 9 * c);
     int cells = rows * columns;
     for (int image = 0; image < images; image++) {
         for (int s = 0; s < cells; s += ROWS) {
             int m = cells - s < ROWS ? cells - s : ROWS;
             gather_taps(x, offset, mask, height, width, c, cells, columns, stride, s, m, taps);
-            gemm(out, 9 * c, m, dy, 1, out, taps, 9 * c, dw, 9 * c, 1);
+            accumulate(out, 9 * c, m, dy, out, taps, 9 * c, dw);
             add_column_sums(dy, m, out, db);
-            gemm(m, 9 * c, out, dy, out, 1, w, 9 * c, dtaps, 9 * c, 0);
+            multiply(m, dy, out, &weights, dtaps, 9 * c, 0);
             const float *d = dtaps;
             for (int i = 0; i < m; i++)
                 for (int tap = 0; tap < 9; tap++, d += c) {
@@ -447,30 +625,32 @@ void deform_backward(int images, int height, int width, int c, int out, int rows
         mask += masks;
         dmask += masks;
     }
-    free(taps); free(dtaps);
+    free(weights.data); free(taps); free(dtaps);
 }
 
 // ---------------------------------------------------------------- linear layer: y = x W^T + b, out a multiple of 16
 
 void linear_forward(long rows, int in, int out, const float *x, const float *w, const float *b, float *y)
 {
-    float *wt = transposed(w, out, in);
+    Packed weights = pack(w, in, out, 1, in);
     for (long i = 0; i < rows; i++) memcpy(y + i * out, b, out * 4);
     for (long s = 0; s < rows; s += ROWS)
-        gemm(rows - s < ROWS ? rows - s : ROWS, out, in, x + s * in, in, 1, wt, out, y + s * out, out, 1);
-    free(wt);
+        multiply(rows - s < ROWS ? rows - s : ROWS, x + s * in, in, &weights, y + s * out, out, 1);
+    free(weights.data);
 }
 
 // dw and db are added to.
 void linear_backward(long rows, int in, int out, const float *x, const float *w, const float *dy, float *dx, float *dw, float *db)
 {
+    Packed weights = pack(w, out, in, in, 1);
     for (long s = 0; s < rows; s += ROWS) {
         int m = rows - s < ROWS ? rows - s : ROWS;
         const float *d = dy + s * out;
-        gemm(m, in, out, d, out, 1, w, in, dx + s * in, in, 0);
-        gemm(out, in, m, d, 1, out, x + s * in, in, dw, in, 1);
+        multiply(m, d, out, &weights, dx + s * in, in, 0);
+        accumulate(out, in, m, d, out, x + s * in, in, dw);
         add_column_sums(d, m, out, db);
     }
+    free(weights.data);
 }
 
 // ---------------------------------------------------------------- fusion: attention both ways between n cells and t tokens

@@ -10,6 +10,8 @@ import torch
 
 SOURCE = pathlib.Path(__file__).with_name("kernels.c")
 FLAGS = ["-O3", "-march=native", "-mprefer-vector-width=512", "-ffast-math", "-shared", "-fPIC"]
+if os.environ.get("GLIP_TRAIN_EXACT"):  # single precision everywhere, also where the CPU has bfloat16 tiles
+    FLAGS.append("-DEXACT")
 
 
 def load():

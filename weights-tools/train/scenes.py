@@ -243,8 +243,9 @@ class Composer:
     def __init__(self, sprites: Sprites):
         self.sprites = sprites
 
-    def scene(self, rng, width, height, vendors=TRAINING_VENDORS, kind=None, sizes=None, augment=True, names=None, shapes=.2) -> Scene:
-        """kind: 'some', 'many', 'large', 'layout' or chosen. sizes: least and largest object side in pixels. names: what to draw."""
+    def scene(self, rng, width, height, vendors=TRAINING_VENDORS, kind=None, sizes=None, augment=1., names=None, shapes=.2) -> Scene:
+        """kind: 'some', 'many', 'large', 'layout' or chosen. sizes: least and largest object side in pixels. names: what to draw.
+        augment: share of objects and pictures whose look is changed."""
         kind = kind or rng.choices(["some", "many", "large", "layout"], [.42, .36, .14, .08])[0]
         image = interface(rng, width, height) if kind == "layout" else background(rng, width, height)
         side, area = min(width, height), width * height
@@ -279,14 +280,14 @@ class Composer:
             spot = self._spot(rng, part.size, width, height, taken, grid)
             if spot is None:
                 continue
-            box = self._paste(rng, image, part, spot, name, augment)
+            box = self._paste(rng, image, part, spot, name, rng.random() < augment)
             if box is None:
                 continue
             taken.append(box)
             if name and box[2] - box[0] >= SMALLEST - 1 and box[3] - box[1] >= SMALLEST // 2:
                 boxes.append(box)
                 labels.append(INDEX[name])
-        return Scene(self._finish(rng, image) if augment else image, boxes, labels)
+        return Scene(self._finish(rng, image) if rng.random() < augment else image, boxes, labels)
 
     def _choose(self, rng, names, vendors, shapes):
         if names is None and rng.random() < .05:

@@ -3,7 +3,7 @@
     python3 train.py --out artifacts/train --sprites artifacts/train/sprites.npz --until 2030-01-01T12:00 [--start first.pth]
 
 Run again, it goes on from OUT/checkpoint.pt. The learning rate falls by the clock, so that it ends at --until at any speed; the
-processes may be stopped and continued at will.
+processes may be stopped (kill -STOP -- -$(cat OUT/train.pid)) and continued at will; SIGTERM to the group saves and ends.
 """
 import argparse
 import datetime
@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import random
+import signal
 import time
 
 import torch
@@ -33,8 +34,8 @@ PROCESSES = 2
 SIZES = [((224, 224), .60, 8), ((224, 320), .08, 5), ((320, 224), .08, 5), ((160, 160), .08, 16), ((320, 320), .12, 4), ((448, 448), .04, 2)]
 
 
-def batch(rng, composer, height, width, count, kind=None):
-    scenes = [composer.scene(rng, width, height, kind=kind) for _ in range(count)]
+def batch(rng, composer, height, width, count, augment, kind=None):
+    scenes = [composer.scene(rng, width, height, kind=kind, augment=augment) for _ in range(count)]
     return torch.stack([image_tensor(s.image) for s in scenes]), scenes
 
 
@@ -77,7 +78,7 @@ def evaluation_set(composer, seed, count, vendors, side=256):
     """Scenes without augmentation, with twenty absent names in the prompt."""
     rng, scenes = random.Random(seed), []
     while len(scenes) < count:
-        s = composer.scene(rng, side, side, vendors=vendors, augment=False, kind=rng.choice(["some", "some", "large"]))
+        s = composer.scene(rng, side, side, vendors=vendors, augment=0, kind=rng.choice(["some", "some", "large"]))
         if s.labels:
             s.prompt = listed([(NAMES[l], l) for l in sorted(set(s.labels))] + [(n, -1) for n in absent_names(rng, s.labels, 20)])
             s.truth = [(l, b) for l, b in zip(s.labels, s.boxes)]
@@ -174,6 +175,8 @@ def work(rank, options, composer, barrier, shared):
                 write_official(model, parameters, weights, out / file)
         barrier.wait()
 
+    asked_to_end = []
+    signal.signal(signal.SIGTERM, lambda *_: asked_to_end.append(True))
     until = datetime.datetime.fromisoformat(options.until).timestamp()
     next_save, next_evaluation = time.time() + 180, time.time() + 60 * options.every
     sums, mark, mark_images = [0.] * 6, time.time(), state["images"]
@@ -181,12 +184,14 @@ def work(rank, options, composer, barrier, shared):
         # The first process reads the clock for both.
         if rank == 0:
             now = time.time()
-            shared.numbers[:6] = torch.tensor([now, now > next_save, now > next_evaluation, now >= until, 0, 0])
+            shared.numbers[:6] = torch.tensor([now, now > next_save, now > next_evaluation, now >= until, bool(asked_to_end), 0])
         barrier.wait()
-        now, saves, evaluates, ends = shared.numbers[:4].tolist()
-        if saves or ends:
+        now, saves, evaluates, ends, breaks = shared.numbers[:5].tolist()
+        if saves or ends or breaks:
             save()
             next_save = time.time() + 180
+        if breaks:
+            break
         if evaluates or ends:
             ap50, ap, false = evaluate(model, scenes)
             shared.numbers[6 + 3 * rank:9 + 3 * rank] = torch.tensor([ap50, ap, false])
@@ -200,7 +205,8 @@ def work(rank, options, composer, barrier, shared):
         progress = min(1, max(0, (now - state["begin"]) / (until - state["begin"])))
         only_names = now - state["begin"] < 60 * options.pretrain
         (height, width), _, count = size_rng.choices(SIZES, [s[1] for s in SIZES])[0]
-        images, scenes_ = batch(rng, composer, height, width, count, kind="many" if only_names and rng.random() < .7 else None)
+        augment = min(1., .3 + 1.5 * progress)  # first how things look, then how else they can look
+        images, scenes_ = batch(rng, composer, height, width, count, augment, kind="many" if only_names and rng.random() < .7 else None)
         gradient.zero_()
         levels = model.backbone(images)
         if only_names:
@@ -286,6 +292,7 @@ def main():
     workers = [context.Process(target=work, args=(r, options, composer, barrier, shared)) for r in range(PROCESSES)]
     for w in workers:
         w.start()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the workers save and end
     for w in workers:
         w.join()
     (out / "train.pid").unlink()
