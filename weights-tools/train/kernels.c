@@ -516,7 +516,7 @@ void attention_backward(int images, int height, int width, int c, int shift, con
     free(into.data); free(project.data); free(n); free(dn); free(out); free(dmixed); free(dqkv);
 }
 
-// ---------------------------------------------------------------- modulated deformable convolution 3 × 3, padding 1
+// ---------------------------------------------------------------- convolution 3 × 3, padding 1: modulated deformable, or plain without offsets
 
 typedef struct { const float *corner[4]; long at[4]; float weight[4], ly, lx; int inside[4], any; } Sample;
 
@@ -544,11 +544,24 @@ INLINE Sample tap_at(const float *x, const float *offset, int height, int width,
                      cell % columns * stride - 1 + tap % 3 + offset[((long)2 * tap + 1) * cells + cell]);
 }
 
+// Position that a tap of a plain convolution reads, -1 outside.
+INLINE long plain_tap(int height, int width, int columns, int stride, int cell, int tap)
+{
+    int r = cell / columns * stride - 1 + tap / 3, q = cell % columns * stride - 1 + tap % 3;
+    return r >= 0 && q >= 0 && r < height && q < width ? (long)r * width + q : -1;
+}
+
 static void gather_taps(const float *x, const float *offset, const float *mask, int height, int width, int c, int cells, int columns,
                         int stride, int first, int m, float *taps)
 {
     for (int i = 0; i < m; i++)
         for (int tap = 0; tap < 9; tap++, taps += c) {
+            if (!offset) {
+                long from = plain_tap(height, width, columns, stride, first + i, tap);
+                if (from < 0) memset(taps, 0, c * 4);
+                else memcpy(taps, x + from * c, c * 4);
+                continue;
+            }
             Sample s = tap_at(x, offset, height, width, c, cells, columns, stride, first + i, tap);
             if (!s.any) {
                 memset(taps, 0, c * 4);
@@ -561,15 +574,15 @@ static void gather_taps(const float *x, const float *offset, const float *mask, 
         }
 }
 
-// x [images, height, width, c]; offset and mask: flat, `offsets` and `masks` floats an image, of which the first 18 and 9 times
+// x [images, height, width, c]; offset (or null) and mask: flat, `offsets` and `masks` floats an image, of which the first 18 and 9 times
 // rows * columns are used; w [out, 9, c]; y [images, rows, columns, out].
-void deform_forward(int images, int height, int width, int c, int out, int rows, int columns, int stride, long offsets, long masks,
+void conv3_forward(int images, int height, int width, int c, int out, int rows, int columns, int stride, long offsets, long masks,
                     const float *x, const float *offset, const float *mask, const float *w, const float *b, float *y)
 {
     Packed weights = pack(w, 9 * c, out, 1, 9 * c);
     float *taps = scratch(ROWS * 9 * c);
     int cells = rows * columns;
-    for (int image = 0; image < images; image++, x += (long)height * width * c, offset += offsets, mask += masks)
+    for (int image = 0; image < images; image++, x += (long)height * width * c, offset = offset ? offset + offsets : 0, mask += masks)
         for (int s = 0; s < cells; s += ROWS) {
             int m = cells - s < ROWS ? cells - s : ROWS;
             gather_taps(x, offset, mask, height, width, c, cells, columns, stride, s, m, taps);
@@ -581,7 +594,7 @@ void deform_forward(int images, int height, int width, int c, int out, int rows,
 }
 
 // All gradients are added to.
-void deform_backward(int images, int height, int width, int c, int out, int rows, int columns, int stride, long offsets, long masks,
+void conv3_backward(int images, int height, int width, int c, int out, int rows, int columns, int stride, long offsets, long masks,
                      const float *x, const float *offset, const float *mask, const float *w, const float *dy, float *dx, float *doffset,
                      float *dmask, float *dw, float *db)
 {
@@ -598,6 +611,12 @@ void deform_backward(int images, int height, int width, int c, int out, int rows
             const float *d = dtaps;
             for (int i = 0; i < m; i++)
                 for (int tap = 0; tap < 9; tap++, d += c) {
+                    if (!offset) {
+                        long to = plain_tap(height, width, columns, stride, s + i, tap);
+                        if (to >= 0)
+                            for (int j = 0; j < c; j++) dx[to * c + j] += d[j];
+                        continue;
+                    }
                     Sample p = tap_at(x, offset, height, width, c, cells, columns, stride, s + i, tap);
                     if (!p.any) continue;
                     long cell = s + i;
@@ -620,12 +639,82 @@ void deform_backward(int images, int height, int width, int c, int out, int rows
         }
         x += (long)height * width * c;
         dx += (long)height * width * c;
-        offset += offsets;
+        offset = offset ? offset + offsets : 0;
         doffset += offsets;
         mask += masks;
         dmask += masks;
     }
     free(weights.data); free(taps); free(dtaps);
+}
+
+// ---------------------------------------------------------------- group norm of [images, cells, c]; stats [images, groups, 2]
+
+void group_norm_forward(int images, int cells, int c, int groups, const float *x, const float *gamma, const float *beta, float *y,
+                        float *stats)
+{
+    int width = c / groups;
+    float sum[c], squares[c], scale[c], shift[c];
+    for (int image = 0; image < images; image++, x += (long)cells * c, y += (long)cells * c) {
+        memset(sum, 0, sizeof sum);
+        memset(squares, 0, sizeof squares);
+        for (long i = 0; i < cells; i++)
+            for (int j = 0; j < c; j++) sum[j] += x[i * c + j];
+        for (int j = 0; j < c; j += width) {
+            float total = 0;
+            for (int k = 0; k < width; k++) total += sum[j + k];
+            for (int k = 0; k < width; k++) sum[j + k] = total / ((float)cells * width);
+        }
+        for (long i = 0; i < cells; i++)
+            for (int j = 0; j < c; j++) squares[j] += (x[i * c + j] - sum[j]) * (x[i * c + j] - sum[j]);
+        for (int j = 0; j < c; j += width, stats += 2) {
+            float total = 0;
+            for (int k = 0; k < width; k++) total += squares[j + k];
+            stats[0] = sum[j];
+            stats[1] = 1 / sqrtf(total / ((float)cells * width) + 1e-5f);
+            for (int k = j; k < j + width; k++) {
+                scale[k] = stats[1] * gamma[k];
+                shift[k] = beta[k] - stats[0] * scale[k];
+            }
+        }
+        for (long i = 0; i < cells; i++)
+            for (int j = 0; j < c; j++) y[i * c + j] = x[i * c + j] * scale[j] + shift[j];
+    }
+}
+
+// dgamma and dbeta are added to.
+void group_norm_backward(int images, int cells, int c, int groups, const float *x, const float *gamma, const float *stats, const float *dy,
+                         float *dx, float *dgamma, float *dbeta)
+{
+    int width = c / groups;
+    float sum[c], product[c], scale[c], slope[c], shift[c];
+    for (int image = 0; image < images; image++, x += (long)cells * c, dy += (long)cells * c, dx += (long)cells * c) {
+        memset(sum, 0, sizeof sum);
+        memset(product, 0, sizeof product);
+        for (long i = 0; i < cells; i++)
+            for (int j = 0; j < c; j++) {
+                sum[j] += dy[i * c + j];
+                product[j] += dy[i * c + j] * x[i * c + j];
+            }
+        for (int j = 0; j < c; j += width, stats += 2) {
+            float mean = stats[0], r = stats[1], a = 0, b = 0;
+            for (int k = j; k < j + width; k++) {
+                float along = r * (product[k] - mean * sum[k]);
+                dgamma[k] += along;
+                dbeta[k] += sum[k];
+                a += gamma[k] * sum[k];
+                b += gamma[k] * along;
+            }
+            a /= (float)cells * width;
+            b /= (float)cells * width;
+            for (int k = j; k < j + width; k++) { // dx = r (gamma dy - a - (x - mean) r b)
+                scale[k] = r * gamma[k];
+                slope[k] = -r * r * b;
+                shift[k] = -r * a + r * r * b * mean;
+            }
+        }
+        for (long i = 0; i < cells; i++)
+            for (int j = 0; j < c; j++) dx[i * c + j] = dy[i * c + j] * scale[j] + x[i * c + j] * slope[j] + shift[j];
+    }
 }
 
 // ---------------------------------------------------------------- linear layer: y = x W^T + b, out a multiple of 16
@@ -738,15 +827,14 @@ void fusion_backward(int images, int n, int t, int e, int d, float scale, const 
 
 // ---------------------------------------------------------------- optimiser
 
-// AdamW on a range; `decay` per element is 0 or 1. `slow` follows the weights (exponential mean with rate `follow`).
-void adamw(long n, float *w, const float *g, float *m, float *v, const unsigned char *decay, float *slow, float scale, float lr, float wd,
-           float b1, float b2, float c1, float c2, float follow)
+// AdamW; `decay` per element is 0 or 1, gradients are scaled first, c1 and c2 are 1 - b1^t and 1 - b2^t.
+void adamw(long n, float *w, const float *g, float *m, float *v, const unsigned char *decay, float scale, float lr, float wd, float b1,
+           float b2, float c1, float c2)
 {
     for (long i = 0; i < n; i++) {
         float d = g[i] * scale, q = d * d;
         m[i] = b1 * m[i] + (1 - b1) * d;
         v[i] = b2 * v[i] + (1 - b2) * (q < 1e-30f ? 0 : q);
         w[i] = w[i] * (1 - (decay[i] ? lr * wd : 0)) - lr * (m[i] / c1) / (sqrtf(v[i] / c2) + 1e-8f);
-        slow[i] += follow * (w[i] - slow[i]);
     }
 }

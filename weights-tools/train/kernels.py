@@ -36,6 +36,8 @@ def call(name: str, *arguments) -> None:
         if isinstance(a, torch.Tensor):
             assert a.is_contiguous() and a.dtype in (torch.float32, torch.uint8)
             converted.append(ctypes.c_void_p(a.data_ptr()))
+        elif a is None:
+            converted.append(ctypes.c_void_p(0))
         elif isinstance(a, float):
             converted.append(ctypes.c_float(a))
         else:
@@ -88,27 +90,53 @@ class AttentionBlock(torch.autograd.Function):
         return (dx, None, None, None, *grads)
 
 
-class DeformConv(torch.autograd.Function):
-    """x [B, C, H, W]; offset, mask: flat per image, the first values are used (the original kernel reads them so); w [O, C, 3, 3]"""
+class Conv3(torch.autograd.Function):
+    """x [B, H, W, C] -> [B, H', W', O]: 3 × 3, padding 1, w [O, C, 3, 3], O a multiple of 16. offset and mask (deformable) or None: flat
+    per image, the first values are used (the original kernel reads them so)"""
 
     @staticmethod
     def forward(ctx, x, offset, mask, w, b, stride):
-        images, c, height, width = x.shape
+        images, height, width, c = x.shape
         rows, columns, out = (height - 1) // stride + 1, (width - 1) // stride + 1, w.shape[0]
-        xl, wl = x.permute(0, 2, 3, 1).contiguous(), w.permute(0, 2, 3, 1).contiguous()
-        offset, mask, b = offset.contiguous(), mask.contiguous(), b.contiguous()
+        x, w, b = x.contiguous(), w.permute(0, 2, 3, 1).contiguous(), b.contiguous()
+        if offset is None:
+            offset, mask, lengths = None, None, (0, 0)
+        else:
+            offset, mask = offset.contiguous(), mask.contiguous()
+            lengths = offset[0].numel(), mask[0].numel()
         y = x.new_empty(images, rows, columns, out)
-        ctx.sizes = (images, height, width, c, out, rows, columns, stride, ctypes.c_long(offset[0].numel()), ctypes.c_long(mask[0].numel()))
-        call("deform_forward", *ctx.sizes, xl, offset, mask, wl, b, y)
-        ctx.save_for_backward(xl, offset, mask, wl)
-        return y.permute(0, 3, 1, 2)
+        ctx.sizes = (images, height, width, c, out, rows, columns, stride, *(ctypes.c_long(n) for n in lengths))
+        call("conv3_forward", *ctx.sizes, x, offset, mask, w, b, y)
+        ctx.save_for_backward(x, offset, mask, w)
+        return y
 
     @staticmethod
     def backward(ctx, dy):
-        xl, offset, mask, wl = ctx.saved_tensors
-        dx, doffset, dmask, dw, db = *(torch.zeros_like(t) for t in (xl, offset, mask, wl)), torch.zeros(wl.shape[0])
-        call("deform_backward", *ctx.sizes, xl, offset, mask, wl, dy.permute(0, 2, 3, 1).contiguous(), dx, doffset, dmask, dw, db)
-        return dx.permute(0, 3, 1, 2), doffset, dmask, dw.permute(0, 3, 1, 2), db, None
+        x, offset, mask, w = ctx.saved_tensors
+        dx, doffset, dmask, dw = (None if t is None else torch.zeros_like(t) for t in (x, offset, mask, w))
+        db = torch.zeros(w.shape[0])
+        call("conv3_backward", *ctx.sizes, x, offset, mask, w, dy.contiguous(), dx, doffset, dmask, dw, db)
+        return dx, doffset, dmask, dw.permute(0, 3, 1, 2), db, None
+
+
+class GroupNorm(torch.autograd.Function):
+    """x [B, H, W, C]"""
+
+    @staticmethod
+    def forward(ctx, x, gamma, beta, groups):
+        x = x.contiguous()
+        ctx.sizes = x.shape[0], x.shape[1] * x.shape[2], x.shape[3], groups
+        y, stats = torch.empty_like(x), x.new_empty(x.shape[0], groups, 2)
+        call("group_norm_forward", *ctx.sizes, x, gamma, beta, y, stats)
+        ctx.save_for_backward(x, gamma, stats)
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, gamma, stats = ctx.saved_tensors
+        dx, dgamma, dbeta = torch.empty_like(x), torch.zeros_like(gamma), torch.zeros_like(gamma)
+        call("group_norm_backward", *ctx.sizes, x, gamma, stats, dy.contiguous(), dx, dgamma, dbeta)
+        return dx, dgamma, dbeta, None
 
 
 class LinearLayer(torch.autograd.Function):
@@ -152,4 +180,4 @@ class FusionAttention(torch.autograd.Function):
 
 
 linear, fusion_attention = LinearLayer.apply, FusionAttention.apply
-mlp_block, attention_block, deform_conv = MlpBlock.apply, AttentionBlock.apply, DeformConv.apply
+mlp_block, attention_block, conv3, group_norm = MlpBlock.apply, AttentionBlock.apply, Conv3.apply, GroupNorm.apply

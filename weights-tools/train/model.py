@@ -5,7 +5,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from kernels import attention_block, deform_conv, fusion_attention, linear, mlp_block
+from kernels import attention_block, conv3, fusion_attention, group_norm, linear, mlp_block
 
 STRIDES = (8, 16, 32, 64, 128)
 ANCHOR_SCALE = 4
@@ -130,28 +130,54 @@ class Swin(nn.Module):
             for block in stage.blocks:
                 x = block(x, height, width)
             if i:
-                maps.append(getattr(self, f"norm{i}")(x).transpose(1, 2).reshape(x.shape[0], -1, height, width))
+                maps.append(getattr(self, f"norm{i}")(x).view(x.shape[0], height, width, -1))
             if stage.downsample is not None:
                 x, height, width = stage.downsample(x, height, width), (height + 1) // 2, (width + 1) // 2
         return maps
 
 
+# Maps are [B, H, W, C] from here on.
+
+class Conv3(nn.Conv2d):
+    """3 × 3, padding 1; output channels are padded to a multiple of 16 for the kernel"""
+
+    def __init__(self, inner, outer, stride=1):
+        super().__init__(inner, outer, 3, stride, 1)
+
+    def forward(self, x):
+        more = -self.out_channels % 16
+        w, b = (F.pad(self.weight, (0, 0) * 3 + (0, more)), F.pad(self.bias, (0, more))) if more else (self.weight, self.bias)
+        return conv3(x, None, None, w, b, self.stride[0])
+
+
+class Conv1(nn.Conv2d):
+    def __init__(self, inner, outer):
+        super().__init__(inner, outer, 1)
+
+    def forward(self, x):
+        return linear(x, self.weight.flatten(1), self.bias)
+
+
 class TopBlocks(nn.Module):
     def __init__(self, c):
         super().__init__()
-        self.p6, self.p7 = nn.Conv2d(c, c, 3, 2, 1), nn.Conv2d(c, c, 3, 2, 1)
+        self.p6, self.p7 = Conv3(c, c, 2), Conv3(c, c, 2)
 
     def forward(self, p5):
         p6 = self.p6(p5)
         return [p6, self.p7(F.relu(p6))]
 
 
+def resized(x, size, **how):
+    return F.interpolate(x.permute(0, 3, 1, 2), size=size, **how).permute(0, 2, 3, 1)
+
+
 class FeaturePyramid(nn.Module):
     def __init__(self, widths, c):
         super().__init__()
         for i, width in zip((2, 3, 4), widths):
-            setattr(self, f"fpn_inner{i}", nn.Conv2d(width, c, 1))
-            setattr(self, f"fpn_layer{i}", nn.Conv2d(c, c, 3, 1, 1))
+            setattr(self, f"fpn_inner{i}", Conv1(width, c))
+            setattr(self, f"fpn_layer{i}", Conv3(c, c))
         self.top_blocks = TopBlocks(c)
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
@@ -163,7 +189,7 @@ class FeaturePyramid(nn.Module):
         levels = [self.fpn_layer4(down)]
         for i in (3, 2):
             side = getattr(self, f"fpn_inner{i}")(maps[i - 2])
-            down = side + F.interpolate(down, size=side.shape[-2:], mode="nearest")
+            down = side + resized(down, side.shape[1:3], mode="nearest")
             levels.insert(0, getattr(self, f"fpn_layer{i}")(down))
         return levels + self.top_blocks(levels[-1])
 
@@ -291,13 +317,12 @@ class Fusion(nn.Module):
 
 
 def flat(levels):
-    return torch.cat([x.flatten(2).transpose(1, 2) for x in levels], 1)
+    """Maps -> [B, N, C]"""
+    return torch.cat([x.flatten(1, 2) for x in levels], 1)
 
 
 def unflat(v, like):
-    """[B, N, C] -> maps [B, C, h, w], channels innermost in memory"""
-    parts = v.split([x.shape[2] * x.shape[3] for x in like], 1)
-    return [p.reshape(p.shape[0], *x.shape[2:], -1).permute(0, 3, 1, 2) for p, x in zip(parts, like)]
+    return [p.reshape(x.shape) for p, x in zip(v.split([x.shape[1] * x.shape[2] for x in like], 1), like)]
 
 
 def hard_sigmoid(x):
@@ -310,8 +335,8 @@ class DynamicRelu(nn.Module):
         self.fc = nn.Sequential(Linear(c, c // 4), nn.ReLU(), Linear(c // 4, 4 * c))
 
     def forward(self, x):
-        a1, b1, a2, b2 = (hard_sigmoid(self.fc(x.mean((2, 3)))) - .5)[:, :, None, None].chunk(4, 1)
-        return torch.max(x * (a1 * 2 + 1) + b1, x * (a2 * 2) + b2)
+        a1, b1, a2, b2 = (hard_sigmoid(self.fc(x.mean((1, 2)))) - .5)[:, None, None].chunk(4, -1)
+        return torch.max(torch.addcmul(b1, x, a1 * 2 + 1), torch.addcmul(b2, x, a2 * 2))
 
 
 class DeformParameters(nn.Module):
@@ -326,7 +351,8 @@ class DeformNorm(nn.Module):
         self.conv, self.bn, self.stride = DeformParameters(c), nn.GroupNorm(groups, c), stride
 
     def forward(self, x, offset, mask):
-        return self.bn(deform_conv(x, offset, mask, self.conv.weight, self.conv.bias, self.stride))
+        x = conv3(x, offset, mask, self.conv.weight, self.conv.bias, self.stride)
+        return group_norm(x, self.bn.weight, self.bn.bias, self.bn.num_groups)
 
 
 class DyConv(nn.Module):
@@ -334,7 +360,7 @@ class DyConv(nn.Module):
         super().__init__()
         self.DyConv = nn.ModuleList([DeformNorm(c, 1, groups), DeformNorm(c, 1, groups), DeformNorm(c, 2, groups)])
         self.AttnConv = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(c, 1, 1), nn.ReLU())
-        self.relu, self.offset = DynamicRelu(c), nn.Conv2d(c, 27, 3, 1, 1)
+        self.relu, self.offset = DynamicRelu(c), Conv3(c, 27)
         nn.init.normal_(self.AttnConv[1].weight, 0, .01)
         nn.init.zeros_(self.AttnConv[1].bias)
         nn.init.normal_(self.offset.weight, 0, .001)
@@ -343,16 +369,21 @@ class DyConv(nn.Module):
     def forward(self, levels):
         out = []
         for i, x in enumerate(levels):
-            moves = self.offset(x).contiguous()
-            offset, mask = moves[:, :18], moves[:, 18:].sigmoid()
+            moves = self.offset(x).permute(0, 3, 1, 2)
+            offset, mask = moves[:, :18], moves[:, 18:27].sigmoid()
             parts = [self.DyConv[1](x, offset, mask)]
             if i > 0:
                 parts.append(self.DyConv[2](levels[i - 1], offset, mask))
             if i + 1 < len(levels):
                 # The original hands the offsets of this map to the smaller one, whose kernel reads them flat.
                 coarse = self.DyConv[0](levels[i + 1], offset, mask)
-                parts.append(F.interpolate(coarse, size=x.shape[2:], mode="bilinear", align_corners=True))
-            out.append(self.relu(sum(p * hard_sigmoid(self.AttnConv(p)) for p in parts) / len(parts)))
+                parts.append(resized(coarse, x.shape[1:3], mode="bilinear", align_corners=True))
+            attention = self.AttnConv[1]
+            mixed = 0
+            for p in parts:
+                share = hard_sigmoid(F.relu(F.linear(p.mean((1, 2)), attention.weight.flatten(1), attention.bias)))
+                mixed = mixed + p * (share / len(parts))[:, None, None]
+            out.append(self.relu(mixed))
         return out
 
 
@@ -392,7 +423,7 @@ class Head(nn.Module):
         token = self.dot_product_projection_text(e / 2) / self.log_scale.exp()
         v = flat(levels)
         logits = v @ token.transpose(1, 2) + (e @ self.bias_lang + self.bias0)[:, None]
-        sizes = [tuple(x.shape[2:]) for x in levels]
+        sizes = [tuple(x.shape[1:3]) for x in levels]
         scale = torch.cat([s.scale.expand(h * w) for s, (h, w) in zip(self.scales, sizes)])
         boxes = F.linear(v, self.bbox_pred.weight.flatten(1), self.bbox_pred.bias) * scale[None, :, None]
         centerness = F.linear(v, self.centerness.weight.flatten(1), self.centerness.bias)[..., 0]

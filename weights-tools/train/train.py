@@ -1,4 +1,4 @@
-"""Trains glip-nano on synthetic scenes: two processes of one thread share weights and gradients. See README.
+"""Trains glip-nano on synthetic scenes: two processes of one thread share the weights. See README.
 
     python3 train.py --out artifacts/train --sprites artifacts/train/sprites.npz --until 2030-01-01T12:00 [--start first.pth]
 
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from average_precision import summary
 from kernels import call
 from losses import Assignment, detect, detection_losses
-from model import Glip
+from model import Glip, flat
 from names import NAMES
 from prompts import VOCABULARY, absent_names, all_names, image_tensor, listed, pad, training_prompt
 from scenes import Composer, Sprites, _background_bank
@@ -31,7 +31,7 @@ import ctypes
 
 PROCESSES = 2
 # Sides of scenes, how often, and how many to a step and process. 224 divides into windows of 7 on all levels.
-SIZES = [((224, 224), .60, 8), ((224, 320), .08, 5), ((320, 224), .08, 5), ((160, 160), .08, 16), ((320, 320), .12, 4), ((448, 448), .04, 2)]
+SIZES = [((224, 224), .60, 12), ((224, 320), .08, 8), ((320, 224), .08, 8), ((160, 160), .08, 24), ((320, 320), .12, 6), ((448, 448), .04, 3)]
 
 
 def batch(rng, composer, height, width, count, augment, kind=None):
@@ -69,7 +69,7 @@ class NameLoss:
         for name, (prompt, positions) in enumerate(where):
             pick[name, [prompt * ids.shape[1] + p for p in positions]] = 1 / len(positions)
         words = model.rpn.head.dot_product_projection_text(F.normalize(pick @ tokens.flatten(0, 1), dim=-1))
-        features = torch.cat([x.flatten(2).transpose(1, 2) for x in levels], 1)[assignment.image, assignment.cell]
+        features = flat(levels)[assignment.image, assignment.cell]
         logits = F.normalize(features, dim=-1) @ F.normalize(words, dim=-1).t() * self.scale.exp()
         return F.cross_entropy(logits, labels), (logits.argmax(1) == labels).float().mean().item()
 
@@ -102,13 +102,29 @@ def evaluate(model, scenes):
 
 
 class Shared:
-    """Memory of all processes: weights, gradients of each, state of the optimiser."""
+    """Memory of all processes: weights, state of the optimiser, counters."""
 
-    def __init__(self, size):
+    COUNTERS = ("batches", "updates", "images", "objects", "stale", "begin")
+
+    def __init__(self, size, context):
         zeros = lambda: torch.zeros(size).share_memory_()
-        self.weights, self.first, self.second, self.slow = zeros(), zeros(), zeros(), zeros()
-        self.gradients = [zeros() for _ in range(PROCESSES)]
-        self.numbers = torch.zeros(16, dtype=torch.float64).share_memory_()
+        self.weights, self.first, self.second = zeros(), zeros(), zeros()
+        self.numbers = torch.zeros(len(self.COUNTERS), dtype=torch.float64).share_memory_()
+        self.sums = torch.zeros(7, dtype=torch.float64).share_memory_()
+        self.lock, self.ended = context.Lock(), context.Value("i", 0)
+
+    def __getitem__(self, counter):
+        return float(self.numbers[self.COUNTERS.index(counter)])
+
+    def __setitem__(self, counter, value):
+        self.numbers[self.COUNTERS.index(counter)] = value
+
+    def state(self):
+        return {"weights": self.weights.clone(), "first": self.first.clone(), "second": self.second.clone(), "numbers": self.numbers.clone()}
+
+    def restore(self, state):
+        for key in ("weights", "first", "second", "numbers"):
+            getattr(self, key).copy_(state[key])
 
 
 def is_decayed(name, p):
@@ -124,132 +140,123 @@ def flatten_into(parameters, memory, gradients):
         start += n
 
 
-def work(rank, options, composer, barrier, shared):
+def rate_at(options, shared, now, until):
+    progress = min(1, max(0, (now - shared["begin"]) / (until - shared["begin"])))
+    return progress, options.rate * min(1, (shared["updates"] + 1) / 150) * (.5 + .5 * math.cos(math.pi * progress)) + 2e-6
+
+
+def work(rank, options, composer, shared, parts):
+    """One process: copies the weights, takes a batch, adds its update. Nobody waits for anybody, so that an idle core is used even
+    while the other process gets no time; a gradient that came too late is dropped."""
     os.nice(19 - os.nice(0))
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    torch.manual_seed(options.seed)
+    model, name_loss, parameters, decay = parts
     out = pathlib.Path(options.out)
-    model, name_loss = Glip(len(VOCABULARY)), NameLoss()
-    parameters = list(model.named_parameters()) + [("name_loss.scale", name_loss.scale)]
-    decay = torch.cat([torch.full((p.numel(),), int(is_decayed(n, p)), dtype=torch.uint8) for n, p in parameters])
-    size = len(decay)
-    state = {"step": 0, "images": 0, "objects": 0, "begin": time.time(), "adam": 0}
-    checkpoint = torch.load(out / "checkpoint.pt") if (out / "checkpoint.pt").exists() else None
-    if rank == 0:
-        if checkpoint is None:
-            if options.start:
-                model.load(torch.load(options.start)["model"])
-            shared.weights.copy_(torch.cat([p.data.flatten() for _, p in parameters]))
-            shared.slow.copy_(shared.weights)
-        else:
-            for key in ("weights", "first", "second", "slow"):
-                getattr(shared, key).copy_(checkpoint[key])
-    rng, size_rng = random.Random(options.seed * 1000 + rank), random.Random(options.seed * 1000 + 999)
-    if checkpoint is not None:
-        state = checkpoint["state"]
-        rng.setstate(checkpoint["random"][rank])
-        size_rng.setstate(checkpoint["size_random"])
-    barrier.wait()
-    gradient = shared.gradients[rank]
-    flatten_into(parameters, shared.weights, gradient)
-    mine = slice(rank * size // PROCESSES, (rank + 1) * size // PROCESSES)
-
-    held_out = rank % 2 == 1
-    scenes = evaluation_set(composer, 51 + held_out, options.evaluation, [HELD_OUT_VENDOR] if held_out else TRAINING_VENDORS)
-    log = open(out / "log", "a", buffering=1) if rank == 0 else None
-    say = (lambda text: log.write(f"{datetime.datetime.now():%H:%M:%S} {text}\n")) if log else (lambda text: None)
-    say(f"{'continued' if checkpoint else 'new'} at step {state['step']}, {size} parameters, {vars(options)}")
-
-    def save():
-        """Both processes hand in their random state; the first writes, and the official layout beside it."""
-        torch.save(rng.getstate(), out / f"random{rank}.tmp")
-        barrier.wait()
-        if rank == 0:
-            data = {k: getattr(shared, k).clone() for k in ("weights", "first", "second", "slow")}
-            data |= {"state": dict(state), "size_random": size_rng.getstate(),
-                     "random": [torch.load(out / f"random{r}.tmp") for r in range(PROCESSES)]}
-            torch.save(data, out / "checkpoint.tmp")
-            os.replace(out / "checkpoint.tmp", out / "checkpoint.pt")
-            for weights, file in ((shared.weights, "glip-nano.pth"), (shared.slow, "glip-nano-mean.pth")):
-                write_official(model, parameters, weights, out / file)
-        barrier.wait()
-
-    asked_to_end = []
-    signal.signal(signal.SIGTERM, lambda *_: asked_to_end.append(True))
+    weights, gradient = torch.zeros_like(shared.weights), torch.zeros_like(shared.weights)
+    flatten_into(parameters, weights, gradient)
     until = datetime.datetime.fromisoformat(options.until).timestamp()
-    next_save, next_evaluation = time.time() + 180, time.time() + 60 * options.every
-    sums, mark, mark_images = [0.] * 6, time.time(), state["images"]
-    while True:
-        # The first process reads the clock for both.
-        if rank == 0:
-            now = time.time()
-            shared.numbers[:6] = torch.tensor([now, now > next_save, now > next_evaluation, now >= until, bool(asked_to_end), 0])
-        barrier.wait()
-        now, saves, evaluates, ends, breaks = shared.numbers[:5].tolist()
-        if saves or ends or breaks:
-            save()
-            next_save = time.time() + 180
-        if breaks:
-            break
-        if evaluates or ends:
-            ap50, ap, false = evaluate(model, scenes)
-            shared.numbers[6 + 3 * rank:9 + 3 * rank] = torch.tensor([ap50, ap, false])
-            barrier.wait()
-            n = shared.numbers
-            say(f"EVAL step {state['step']} images {state['images']} objects {state['objects']} | seen AP50 {n[6]:.3f} AP {n[7]:.3f} false {n[8]:.2f}"
-                f" | held-out AP50 {n[9]:.3f} AP {n[10]:.3f} false {n[11]:.2f}")
-            next_evaluation = time.time() + 60 * options.every
-        if ends:
-            break
-        progress = min(1, max(0, (now - state["begin"]) / (until - state["begin"])))
-        only_names = now - state["begin"] < 60 * options.pretrain
-        (height, width), _, count = size_rng.choices(SIZES, [s[1] for s in SIZES])[0]
-        augment = min(1., .3 + 1.5 * progress)  # first how things look, then how else they can look
-        images, scenes_ = batch(rng, composer, height, width, count, augment, kind="many" if only_names and rng.random() < .7 else None)
+    signal.signal(signal.SIGTERM, lambda *_: setattr(shared.ended, "value", 1))
+    keeper = Keeper(options, composer, shared, parts, out) if rank == 0 else None
+    while not shared.ended.value and time.time() < until:
+        with shared.lock:
+            weights.copy_(shared.weights)
+            number, seen = shared["batches"], shared["updates"]
+            shared["batches"] += 1
+        rng = random.Random(f"{options.seed} {number:.0f}")
+        progress, _ = rate_at(options, shared, time.time(), until)
         gradient.zero_()
-        levels = model.backbone(images)
-        if only_names:
-            boxes = [torch.tensor(s.boxes, dtype=torch.float32).view(-1, 4) for s in scenes_]
-            assignment = Assignment(boxes, [tuple(x.shape[2:]) for x in levels])
-            labels = [torch.tensor(s.labels, dtype=torch.long) for s in scenes_]
-            parts = [torch.zeros(())] * 3
-        else:
-            ids, mask, boxes, meaning, labels = targets(rng, scenes_)
-            output = model.rpn.head(levels, model.text(ids, mask), mask)
-            *parts, assignment = detection_losses(output, boxes, meaning, mask)
-        named, accuracy = torch.zeros(()), 0.
-        if len(assignment.cell):
-            per_image = torch.cat([l[assignment.object[assignment.image == i]] for i, l in enumerate(labels)])
-            named, accuracy = name_loss(model, rng, levels, assignment, per_image)
-        (sum(parts) + options.names_weight * (2 if only_names else 1) * named).backward()
-        barrier.wait()
-
-        # Each process steps its share of the weights; the norm is over all.
-        total = shared.gradients[0][mine] + shared.gradients[1][mine]
-        total /= PROCESSES
-        shared.numbers[14 + rank] = float(total.double().pow(2).sum())
-        state["step"] += 1
-        state["adam"] += 1
-        state["images"] += PROCESSES * count
-        state["objects"] += PROCESSES * sum(map(len, boxes))
-        barrier.wait()
-        norm = math.sqrt(float(shared.numbers[14:16].sum()))
-        rate = options.rate * min(1, state["adam"] / 150) * (.5 + .5 * math.cos(math.pi * progress)) + 2e-6
-        if math.isfinite(norm):
+        counts, values = step(model, name_loss, composer, rng, progress, shared["images"] < options.pretrain, options)
+        norm = float(gradient.norm())
+        with shared.lock:
+            if shared["updates"] - seen > 8 or not math.isfinite(norm):
+                shared["stale"] += 1
+                continue
+            _, rate = rate_at(options, shared, time.time(), until)
+            shared["updates"] += 1
+            shared["images"] += counts[0]
+            shared["objects"] += counts[1]
             b1, b2 = .9, .98
-            call("adamw", ctypes.c_long(len(total)), shared.weights[mine], total, shared.first[mine], shared.second[mine], decay[mine],
-                 shared.slow[mine], min(1., options.clip / (norm + 1e-6)), rate, options.decay, b1, b2, 1 - b1 ** state["adam"],
-                 1 - b2 ** state["adam"], max(.005, 1 / (state["adam"] + 1)))
-        for i, v in enumerate((*[float(p) for p in parts], float(named), accuracy, norm)):
-            sums[i] += v
-        if state["step"] % 25 == 0:
-            t, b, c, n, a, g = (s / 25 for s in sums)
-            say(f"step {state['step']} images {state['images']} objects {state['objects']} rate {rate:.2e} token {t:.3f} box {b:.3f} "
-                f"centre {c:.3f} names {n:.3f} right {a:.3f} norm {g:.2f} images/s {(state['images'] - mark_images) / (time.time() - mark):.1f}"
-                f"{' names only' if only_names else ''}")
-            sums, mark, mark_images = [0.] * 6, time.time(), state["images"]
-        barrier.wait()
+            call("adamw", ctypes.c_long(len(weights)), shared.weights, gradient, shared.first, shared.second, decay,
+                 min(1., options.clip / (norm + 1e-6)), rate, options.decay, b1, b2, 1 - b1 ** shared["updates"],
+                 1 - b2 ** shared["updates"])
+            shared.sums += torch.tensor([*values, norm, 1])
+        if keeper:
+            keeper.look(rate)
+    if keeper:
+        keeper.save()
+        if not shared.ended.value:
+            keeper.evaluate()
+
+
+def step(model, name_loss, composer, rng, progress, only_names, options):
+    """Gradients of one batch. -> (images, objects), (token, box, centre, names loss, share of names right)"""
+    (height, width), _, count = rng.choices(SIZES, [s[1] for s in SIZES])[0]
+    augment = min(1., .3 + 1.5 * progress)  # first how things look, then how else they can look
+    images, scenes = batch(rng, composer, height, width, count, augment, kind="many" if only_names and rng.random() < .7 else None)
+    levels = model.backbone(images)
+    if only_names:
+        boxes = [torch.tensor(s.boxes, dtype=torch.float32).view(-1, 4) for s in scenes]
+        assignment = Assignment(boxes, [tuple(x.shape[1:3]) for x in levels])
+        labels = [torch.tensor(s.labels, dtype=torch.long) for s in scenes]
+        parts = [torch.zeros(())] * 3
+    else:
+        ids, mask, boxes, meaning, labels = targets(rng, scenes)
+        output = model.rpn.head(levels, model.text(ids, mask), mask)
+        *parts, assignment = detection_losses(output, boxes, meaning, mask)
+    named, accuracy = torch.zeros(()), 0.
+    if len(assignment.cell):
+        per_image = torch.cat([l[assignment.object[assignment.image == i]] for i, l in enumerate(labels)])
+        named, accuracy = name_loss(model, rng, levels, assignment, per_image)
+    (sum(parts) + options.names_weight * (2 if only_names else 1) * named).backward()
+    return (count, sum(map(len, boxes))), (*[float(p) for p in parts], float(named), accuracy)
+
+
+class Keeper:
+    """The first process also writes the log, the checkpoints and the quick evaluations."""
+
+    def __init__(self, options, composer, shared, parts, out):
+        self.options, self.shared, self.parts, self.out = options, shared, parts, out
+        self.seen = evaluation_set(composer, 51, options.evaluation, TRAINING_VENDORS)
+        self.held_out = evaluation_set(composer, 52, options.evaluation, [HELD_OUT_VENDOR])
+        self.log = open(out / "log", "a", buffering=1)
+        self.say(f"begins at update {shared['updates']:.0f}, {vars(options)}")
+        now = time.time()
+        self.next_save, self.next_evaluation, self.mark = now + 180, now + 60 * options.every, (now, shared["images"])
+
+    def say(self, text):
+        self.log.write(f"{datetime.datetime.now():%H:%M:%S} {text}\n")
+
+    def look(self, rate):
+        s = self.shared
+        if s.sums[-1] >= 25:
+            with s.lock:
+                token, box, centre, names, right, norm, _ = (s.sums / s.sums[-1]).tolist()
+                s.sums.zero_()
+            now, images = time.time(), s["images"]
+            self.say(f"update {s['updates']:.0f} images {images:.0f} objects {s['objects']:.0f} stale {s['stale']:.0f} rate {rate:.2e} "
+                     f"token {token:.3f} box {box:.3f} centre {centre:.3f} names {names:.3f} right {right:.3f} norm {norm:.2f} "
+                     f"images/s {(images - self.mark[1]) / (now - self.mark[0]):.1f}{' names only' if images < self.options.pretrain else ''}")
+            self.mark = now, images
+        if time.time() > self.next_save:
+            self.save()
+        if time.time() > self.next_evaluation:
+            self.evaluate()
+
+    def save(self):
+        with self.shared.lock:
+            state = self.shared.state()
+        torch.save(state, self.out / "checkpoint.tmp")
+        os.replace(self.out / "checkpoint.tmp", self.out / "checkpoint.pt")
+        write_official(self.parts[0], self.parts[2], state["weights"], self.out / "glip-nano.pth")
+        self.next_save = time.time() + 180
+
+    def evaluate(self):
+        a, b = evaluate(self.parts[0], self.seen), evaluate(self.parts[0], self.held_out)
+        s = self.shared
+        self.say(f"EVAL update {s['updates']:.0f} images {s['images']:.0f} objects {s['objects']:.0f} | seen AP50 {a[0]:.3f} AP {a[1]:.3f} "
+                 f"false {a[2]:.2f} | held-out AP50 {b[0]:.3f} AP {b[1]:.3f} false {b[2]:.2f}")
+        self.next_evaluation = time.time() + 60 * self.options.every
 
 
 def write_official(model, parameters, weights, path):
@@ -272,7 +279,8 @@ def main():
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--decay", type=float, default=.05)
     parser.add_argument("--clip", type=float, default=1.)
-    parser.add_argument("--pretrain", type=float, default=15, help="first minutes: names of objects only, without the head")
+    parser.add_argument("--pretrain", type=int, default=20000, help="first images: names of objects only, without the head")
+    parser.add_argument("--fresh-clock", action="store_true", help="the fall of the learning rate starts again now")
     parser.add_argument("--names-weight", type=float, default=.5)
     parser.add_argument("--every", type=float, default=8, help="minutes between evaluations")
     parser.add_argument("--evaluation", type=int, default=40, help="scenes of a quick evaluation")
@@ -286,10 +294,23 @@ def main():
     composer = Composer(Sprites(options.sprites))
     _background_bank()
     torch.set_num_threads(1)
-    size = sum(p.numel() for p in Glip(len(VOCABULARY)).parameters()) + 1
-    shared, context = Shared(size), multiprocessing.get_context("fork")
-    barrier = context.Barrier(PROCESSES)
-    workers = [context.Process(target=work, args=(r, options, composer, barrier, shared)) for r in range(PROCESSES)]
+    torch.manual_seed(options.seed)
+    model, name_loss = Glip(len(VOCABULARY)), NameLoss()
+    parameters = list(model.named_parameters()) + [("name_loss.scale", name_loss.scale)]
+    decay = torch.cat([torch.full((p.numel(),), int(is_decayed(n, p)), dtype=torch.uint8) for n, p in parameters])
+    context = multiprocessing.get_context("fork")
+    shared = Shared(len(decay), context)
+    if (out / "checkpoint.pt").exists():
+        shared.restore(torch.load(out / "checkpoint.pt"))
+        if options.fresh_clock:
+            shared["begin"] = time.time()
+    else:
+        if options.start:
+            model.load(torch.load(options.start)["model"])
+        shared.weights.copy_(torch.cat([p.data.flatten() for _, p in parameters]))
+        shared["begin"] = time.time()
+    workers = [context.Process(target=work, args=(r, options, composer, shared, (model, name_loss, parameters, decay)))
+               for r in range(PROCESSES)]
     for w in workers:
         w.start()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the workers save and end

@@ -70,14 +70,21 @@ class KernelTests(unittest.TestCase):
             self.check(lambda x, *rest: kernels.attention_block(x, h, w, shift, *rest),
                        lambda x, *rest: window_attention(x, h, w, shift, *rest), tensors)
 
-    def test_deform(self):
+    def test_convolutions(self):
         import torchvision
         for stride, h, w in ((1, 9, 7), (2, 9, 8)):
             rows, columns = (h - 1) // stride + 1, (w - 1) // stride + 1
             tensors = [torch.randn(2, 16, h, w), 2 * torch.randn(2, 18, rows, columns), torch.rand(2, 9, rows, columns),
                        torch.randn(32, 16, 3, 3), torch.randn(32)]
-            self.check(lambda x, o, m, k, b: kernels.deform_conv(x, o, m, k, b, stride),
+            self.check(lambda x, o, m, k, b: kernels.conv3(x.permute(0, 2, 3, 1), o, m, k, b, stride).permute(0, 3, 1, 2),
                        lambda x, o, m, k, b: torchvision.ops.deform_conv2d(x, o, k, b, stride, 1, mask=m), tensors)
+            self.check(lambda x, k, b: kernels.conv3(x.permute(0, 2, 3, 1), None, None, k, b, stride).permute(0, 3, 1, 2),
+                       lambda x, k, b: F.conv2d(x, k, b, stride, 1), [tensors[0], *tensors[3:]])
+
+    def test_group_norm(self):
+        tensors = [torch.randn(3, 32, 5, 7) * 2 + 1, torch.rand(32) + .5, torch.randn(32)]
+        self.check(lambda x, g, b: kernels.group_norm(x.permute(0, 2, 3, 1), g, b, 8).permute(0, 3, 1, 2),
+                   lambda x, g, b: F.group_norm(x, 8, g, b), tensors)
 
     def test_fusion(self):
         n, t, e, heads = 53, 21, 64, 2
