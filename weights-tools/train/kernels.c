@@ -75,7 +75,7 @@ static float *scratch(long floats) { return aligned_alloc(64, (floats * 4 + 63) 
 
 // ---------------------------------------------------------------- products with weights: bfloat16 tiles where the CPU has them
 //
-//   pack        a matrix [k, n] with element (p, j) at b[p * bk + j * bn], one of the two strides 1
+//   pack        a matrix [k, n] with element (p, j) at b[p * bk + j * bn], one of the two strides 1; n is filled up to 16s with zeros
 //   multiply    c[m, n] (+)= a[m, k] packed
 //   accumulate  dw[out, in] += dy[m, out]^T x[m, in], m at most ROWS
 
@@ -141,7 +141,7 @@ INLINE void transpose16(__m512i r[16])
 static Packed pack(const float *b, int k, int n, long bk, long bn)
 {
     start_tiles();
-    Packed packed = { k, n, (uint32_t *)scratch((long)tiles(k, 32) * tiles(n, 16) * 256) };
+    Packed packed = { k, 16 * tiles(n, 16), (uint32_t *)scratch((long)tiles(k, 32) * tiles(n, 16) * 256) };
     __m512i *to = (__m512i *)packed.data;
     for (int j = 0; j < n; j += 16)
         for (int p = 0; p < k; p += 32, to += 16) {
@@ -238,10 +238,11 @@ typedef struct { int k, n; float *data; } Packed;
 
 static Packed pack(const float *b, int k, int n, long bk, long bn)
 {
-    Packed packed = { k, n, scratch((long)k * n) };
-    for (int j0 = 0; j0 < n; j0 += 16)
+    int wide = (n + 15) / 16 * 16;
+    Packed packed = { k, wide, scratch((long)k * wide) };
+    for (int j0 = 0; j0 < wide; j0 += 16)
         for (int p = 0; p < k; p++)
-            for (int j = j0; j < j0 + 16 && j < n; j++) packed.data[(long)p * n + j] = b[p * bk + j * bn];
+            for (int j = j0; j < j0 + 16; j++) packed.data[(long)p * wide + j] = j < n ? b[p * bk + j * bn] : 0;
     return packed;
 }
 
@@ -744,24 +745,38 @@ void linear_backward(long rows, int in, int out, const float *x, const float *w,
 
 // ---------------------------------------------------------------- fusion: attention both ways between n cells and t tokens
 
-// Weights of one head, [n, wide]: `image` is a softmax over tokens (padding hidden), `text` one over cells. q, k are rows of e floats.
-static void fusion_weights(int n, int t, int wide, int e, int d, float scale, const float *q, const float *k, const float *mask,
-                           float *kt, float *image, float *text)
+// Tokens before the padding at the end.
+static int real_tokens(const float *mask, int t)
 {
-    memset(kt, 0, (long)d * wide * 4);
-    for (int j = 0; j < t; j++)
-        for (int i = 0; i < d; i++) kt[(long)i * wide + j] = scale * k[(long)j * e + i];
+    while (t > 1 && mask[t - 1] == 0) t--;
+    return t;
+}
+
+// to[t, d] (rows of e floats) = w[n, wide]^T x[n, d] (rows of e floats)
+static void gather_columns(int n, int t, int wide, int e, int d, const float *w, const float *x, float *sum, float *to)
+{
+    memset(sum, 0, (long)wide * d * 4);
+    for (long s = 0; s < n; s += ROWS) accumulate(wide, d, n - s < ROWS ? n - s : ROWS, w + s * wide, wide, x + s * e, e, sum);
+    for (int j = 0; j < t; j++) memcpy(to + (long)j * e, sum + j * d, d * 4);
+}
+
+// Weights of one head, [n, wide]: `image` is a softmax over tokens, `text` one over cells. q, k are rows of e floats.
+static void fusion_weights(int n, int t, int wide, int e, int d, float scale, const float *q, const float *k, float *image, float *text)
+{
+    Packed keys = pack(k, d, t, 1, e);
     float top[wide], sum[wide];
     for (int j = 0; j < wide; j++) { top[j] = -1e30f; sum[j] = 0; }
-    gemm(n, wide, d, q, e, 1, kt, wide, text, wide, 0);
+    multiply(n, q, e, &keys, text, wide, 0);
+    free(keys.data);
     for (int i = 0; i < n; i++) {
         float *s = text + (long)i * wide, *p = image + (long)i * wide, most = -1e30f, all = 0;
+        for (int j = 0; j < t; j++) s[j] *= scale;
+        for (int j = t; j < wide; j++) s[j] = -1e30f;
         for (int j = 0; j < wide; j++) {
             top[j] = s[j] > top[j] ? s[j] : top[j];
-            p[j] = j < t && mask[j < t ? j : 0] > 0 ? s[j] : -1e30f;
-            most = p[j] > most ? p[j] : most;
+            most = s[j] > most ? s[j] : most;
         }
-        for (int j = 0; j < wide; j++) { p[j] = fast_exp(p[j] - most); all += p[j]; }
+        for (int j = 0; j < wide; j++) { p[j] = fast_exp(s[j] - most); all += p[j]; }
         all = 1 / all;
         for (int j = 0; j < wide; j++) p[j] *= all;
         for (int j = t; j < wide; j++) p[j] = 0;
@@ -772,57 +787,87 @@ static void fusion_weights(int n, int t, int wide, int e, int d, float scale, co
             text[(long)i * wide + j] = w;
             sum[j] += w;
         }
-    for (int j = 0; j < wide; j++) sum[j] = 1 / sum[j];
+    for (int j = 0; j < wide; j++) sum[j] = j < t ? 1 / sum[j] : 0;
     for (int i = 0; i < n; i++)
         for (int j = 0; j < wide; j++) text[(long)i * wide + j] *= sum[j];
 }
 
-// q, vv, ov [images, n, e]; k, vl, ol [images, t, e]; mask [images, t]; heads of d channels, a multiple of 16
+// q, vv, ov [images, n, e]; k, vl, ol [images, t, e]; mask [images, t], padding at the end; heads of d channels, a multiple of 16. Rows of
+// padding in ol stay as they are.
 void fusion_forward(int images, int n, int t, int e, int d, float scale, const float *q, const float *k, const float *vv, const float *vl,
                     const float *mask, float *ov, float *ol)
 {
-    int wide = (t + 15) / 16 * 16;
-    float *image = scratch((long)n * wide), *text = scratch((long)n * wide), *kt = scratch((long)d * wide);
+    int most = (t + 15) / 16 * 16;
+    float *image = scratch((long)n * most), *text = scratch((long)n * most), *sum = scratch((long)most * d);
     for (long b = 0; b < images; b++)
         for (int head = 0; head < e; head += d) {
             long v = b * n * e + head, l = b * t * e + head;
-            fusion_weights(n, t, wide, e, d, scale, q + v, k + l, mask + b * t, kt, image, text);
-            gemm(n, d, t, image, wide, 1, vl + l, e, ov + v, e, 0);
-            gemm(t, d, n, text, 1, wide, vv + v, e, ol + l, e, 0);
+            int real = real_tokens(mask + b * t, t), wide = (real + 15) / 16 * 16;
+            fusion_weights(n, real, wide, e, d, scale, q + v, k + l, image, text);
+            Packed values = pack(vl + l, real, d, e, 1);
+            multiply(n, image, wide, &values, ov + v, e, 0);
+            free(values.data);
+            gather_columns(n, real, wide, e, d, text, vv + v, sum, ol + l);
         }
-    free(image); free(text); free(kt);
+    free(image); free(text); free(sum);
 }
 
+// Rows of padding in dk and dvl stay as they are.
 void fusion_backward(int images, int n, int t, int e, int d, float scale, const float *q, const float *k, const float *vv,
                      const float *vl, const float *mask, const float *dov, const float *dol, float *dq, float *dk, float *dvv, float *dvl)
 {
-    int wide = (t + 15) / 16 * 16;
-    float *image = scratch((long)n * wide), *text = scratch((long)n * wide), *kt = scratch((long)d * wide);
-    float *dimage = scratch((long)n * wide), *dtext = scratch((long)n * wide), sum[wide];
+    int most = (t + 15) / 16 * 16;
+    float *image = scratch((long)n * most), *text = scratch((long)n * most), *sum = scratch((long)most * d);
+    float *dimage = scratch((long)n * most), *dtext = scratch((long)n * most), along[most];
     for (long b = 0; b < images; b++)
         for (int head = 0; head < e; head += d) {
             long v = b * n * e + head, l = b * t * e + head;
-            fusion_weights(n, t, wide, e, d, scale, q + v, k + l, mask + b * t, kt, image, text);
-            gemm(t, d, n, image, 1, wide, dov + v, e, dvl + l, e, 0);
-            gemm(n, d, t, text, wide, 1, dol + l, e, dvv + v, e, 0);
-            for (int j = 0; j < t; j++)
-                for (int i = 0; i < d; i++) kt[(long)i * wide + j] = vl[l + (long)j * e + i];
-            gemm(n, wide, d, dov + v, e, 1, kt, wide, dimage, wide, 0);
-            for (int j = 0; j < t; j++)
-                for (int i = 0; i < d; i++) kt[(long)i * wide + j] = dol[l + (long)j * e + i];
-            gemm(n, wide, d, vv + v, e, 1, kt, wide, dtext, wide, 0);
-            memset(sum, 0, sizeof sum);
+            int real = real_tokens(mask + b * t, t), wide = (real + 15) / 16 * 16;
+            fusion_weights(n, real, wide, e, d, scale, q + v, k + l, image, text);
+            gather_columns(n, real, wide, e, d, image, dov + v, sum, dvl + l);
+            Packed to_cells = pack(dol + l, real, d, e, 1), from_cells = pack(dol + l, d, real, 1, e);
+            Packed from_tokens = pack(vl + l, d, real, 1, e), keys = pack(k + l, real, d, e, 1);
+            multiply(n, text, wide, &to_cells, dvv + v, e, 0);
+            multiply(n, dov + v, e, &from_tokens, dimage, wide, 0);
+            multiply(n, vv + v, e, &from_cells, dtext, wide, 0);
+            memset(along, 0, sizeof along);
             for (long i = 0; i < n; i++)
-                for (int j = 0; j < wide; j++) sum[j] += dtext[i * wide + j] * text[i * wide + j];
+                for (int j = 0; j < real; j++) along[j] += dtext[i * wide + j] * text[i * wide + j];
             for (long i = 0; i < n; i++) {
                 float *s = dimage + i * wide, *p = image + i * wide, *u = dtext + i * wide, *r = text + i * wide, all = 0;
-                for (int j = 0; j < wide; j++) all += s[j] * p[j];
-                for (int j = 0; j < wide; j++) s[j] = scale * (p[j] * (s[j] - all) + r[j] * (u[j] - sum[j]));
+                for (int j = 0; j < real; j++) all += s[j] * p[j];
+                for (int j = 0; j < real; j++) s[j] = scale * (p[j] * (s[j] - all) + r[j] * (u[j] - along[j]));
+                for (int j = real; j < wide; j++) s[j] = 0;
             }
-            gemm(n, d, t, dimage, wide, 1, k + l, e, dq + v, e, 0);
-            gemm(t, d, n, dimage, 1, wide, q + v, e, dk + l, e, 0);
+            multiply(n, dimage, wide, &keys, dq + v, e, 0);
+            gather_columns(n, real, wide, e, d, dimage, q + v, sum, dk + l);
+            free(to_cells.data); free(from_cells.data); free(from_tokens.data); free(keys.data);
         }
-    free(image); free(text); free(kt); free(dimage); free(dtext);
+    free(image); free(text); free(sum); free(dimage); free(dtext);
+}
+
+// ---------------------------------------------------------------- focal loss of tokens
+
+// logits, target (0 or 1), gradient [images, n, t]; mask [images, t], padding at the end. Gradient of the sum, which is returned.
+double token_loss(int images, int n, int t, const float *logits, const float *target, const float *mask, float alpha, float *gradient)
+{
+    double total = 0;
+    for (long b = 0; b < images; b++) {
+        int real = real_tokens(mask + b * t, t);
+        for (long i = 0; i < n; i++, logits += t, target += t, gradient += t) {
+            float row = 0;
+            for (int j = 0; j < real; j++) {
+                // With y = 1 turned to y = 0 of -x: weight p^2 log(1 + e^x).
+                float sign = target[j] > 0 ? -1.f : 1.f, x = sign * logits[j], weight = target[j] > 0 ? alpha : 1 - alpha;
+                float e = fast_exp(-fabsf(x)), p = (x > 0 ? 1.f : e) / (1 + e), soft = (x > 0 ? x : 0.f) + logf(1 + e);
+                row += weight * p * p * soft;
+                gradient[j] = sign * weight * p * p * (2 * (1 - p) * soft + p);
+            }
+            for (int j = real; j < t; j++) gradient[j] = 0;
+            total += row;
+        }
+    }
+    return total;
 }
 
 // ---------------------------------------------------------------- optimiser

@@ -27,9 +27,10 @@ def load():
 
 
 _library = load()
+_library.token_loss.restype = ctypes.c_double
 
 
-def call(name: str, *arguments) -> None:
+def call(name: str, *arguments):
     """Tensors go as pointers, whole numbers as int unless given as ctypes.c_long, others as float."""
     converted = []
     for a in arguments:
@@ -42,7 +43,7 @@ def call(name: str, *arguments) -> None:
             converted.append(ctypes.c_float(a))
         else:
             converted.append(a if not isinstance(a, int) else ctypes.c_int(a))
-    getattr(_library, name)(*converted)
+    return getattr(_library, name)(*converted)
 
 
 class MlpBlock(torch.autograd.Function):
@@ -166,7 +167,7 @@ class FusionAttention(torch.autograd.Function):
         q, k, vv, vl, mask = (t.contiguous() for t in (q, k, vv, vl, mask))
         (images, n, e), t = q.shape, k.shape[1]
         ctx.sizes = images, n, t, e, e // heads, float((e // heads) ** -.5)
-        ov, ol = torch.empty_like(q), torch.empty_like(k)
+        ov, ol = torch.empty_like(q), torch.zeros_like(k)
         call("fusion_forward", *ctx.sizes, q, k, vv, vl, mask, ov, ol)
         ctx.save_for_backward(q, k, vv, vl, mask)
         return ov, ol
@@ -174,10 +175,26 @@ class FusionAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dov, dol):
         q, k, vv, vl, mask = ctx.saved_tensors
-        grads = [torch.empty_like(t) for t in (q, k, vv, vl)]
+        grads = [torch.zeros_like(t) for t in (q, k, vv, vl)]
         call("fusion_backward", *ctx.sizes, q, k, vv, vl, mask, dov.contiguous(), dol.contiguous(), *grads)
         return (*grads, None, None)
 
 
+class TokenLoss(torch.autograd.Function):
+    """Focal loss (gamma 2), summed: logits, target [B, N, T], mask [B, T]"""
+
+    @staticmethod
+    def forward(ctx, logits, target, mask, alpha):
+        logits, gradient = logits.contiguous(), torch.empty_like(logits)
+        total = call("token_loss", *logits.shape, logits, target, mask.contiguous(), alpha, gradient)
+        ctx.save_for_backward(gradient)
+        return torch.tensor(total)
+
+    @staticmethod
+    def backward(ctx, d):
+        return ctx.saved_tensors[0] * d, None, None, None
+
+
+token_loss = TokenLoss.apply
 linear, fusion_attention = LinearLayer.apply, FusionAttention.apply
 mlp_block, attention_block, conv3, group_norm = MlpBlock.apply, AttentionBlock.apply, Conv3.apply, GroupNorm.apply

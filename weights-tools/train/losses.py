@@ -2,6 +2,7 @@
 import torch
 import torch.nn.functional as F
 
+from kernels import token_loss
 from model import anchors, decode
 
 CANDIDATES = 9  # of each object on each level
@@ -68,10 +69,7 @@ def detection_losses(output, boxes, meaning, mask):
     if len(a.cell):
         target[a.image, a.cell] = torch.cat([m[o] for m, o in zip(meaning, per_image)])
     count = max(1, len(a.cell))
-    p = logits.sigmoid()
-    right = torch.where(target > 0, p, 1 - p)
-    weight = torch.where(target > 0, torch.tensor(.25), torch.tensor(.75)) * mask[:, None]
-    token = (weight * (1 - right) ** 2 * F.binary_cross_entropy_with_logits(logits, target, reduction="none")).sum() / count
+    token = token_loss(logits, target, mask, .25) / count
     if not len(a.cell):
         return token, deltas.sum() * 0, centerness.sum() * 0, a
     truth = torch.cat([b[o] for b, o in zip(boxes, per_image)])

@@ -94,10 +94,22 @@ class KernelTests(unittest.TestCase):
             split = lambda x: x.view(2, -1, heads, e // heads).transpose(1, 2)
             s = split(q) @ split(k).transpose(-1, -2) * (e // heads) ** -.5
             v = (s + (1 - mask[:, None, None]) * -9e15).softmax(-1) @ split(vl)
-            l = s.transpose(-1, -2).softmax(-1) @ split(vv)
+            l = s.transpose(-1, -2).softmax(-1) @ split(vv) * mask[:, None, :, None]  # nobody reads padding
             return v.transpose(1, 2).flatten(2), l.transpose(1, 2).flatten(2)
         self.check(lambda *x: kernels.fusion_attention(*x, mask, heads), plain,
                    [torch.randn(2, n, e), torch.randn(2, t, e), torch.randn(2, n, e), torch.randn(2, t, e)])
+
+
+    def test_token_loss(self):
+        mask = (torch.arange(37) < torch.tensor([[37], [20]])).float()
+        target = (torch.rand(2, 9, 37) < .2).float()
+
+        def plain(x):
+            p = x.sigmoid()
+            right = torch.where(target > 0, p, 1 - p)
+            weight = torch.where(target > 0, .25, .75) * mask[:, None]
+            return (weight * (1 - right) ** 2 * F.binary_cross_entropy_with_logits(x, target, reduction="none")).sum()
+        self.check(lambda x: kernels.token_loss(x, target, mask, .25), plain, [3 * torch.randn(2, 9, 37)])
 
 
 if __name__ == "__main__":
