@@ -5,6 +5,7 @@
     dotnet run -c Release --project weights-tools/train/SceneRunner -- FOLDER OUT.jsonl [MODEL]    detections by the engine
     python3 evaluate.py report FOLDER OUT.jsonl               figures
     python3 evaluate.py compare FOLDER A.jsonl B.jsonl        do two lists of detections agree?
+    python3 evaluate.py samples WEIGHTS.pth                   rewrites tests/data/nano/expected.json, what the tests expect in samples/
 """
 import argparse
 import json
@@ -19,7 +20,7 @@ os.environ.setdefault("GLIP_TRAIN_EXACT", "1")
 import numpy as np
 
 from average_precision import average_precision
-from names import COLOURS, EVERYDAY, INDEX, NAMES, SHAPE_NAMES
+from names import INDEX, NAMES
 
 # What the first shipped model knew: the comparison with it.
 FIRST_NAMES = ["banana", "strawberry", "pizza", "hamburger", "butterfly", "soccer ball", "basketball", "bicycle", "automobile", "sailboat",
@@ -93,34 +94,57 @@ def read(path):
     return [json.loads(line) for line in open(path)]
 
 
-def run_torch(options):
-    """The engine's way in PyTorch: resize, pad to 32, detect, scale back."""
+def load(weights):
+    import torch
+    from model import Glip
+    from prompts import VOCABULARY
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    model = Glip(len(VOCABULARY))
+    model.load(torch.load(weights)["model"])
+    return model.eval()
+
+
+def detect_torch(model, path, prompt_text, least=0, most=0):
+    """The engine's way in PyTorch: resize, pad to 32, detect, scale back. -> [(phrase from 0, score, box)], best first"""
     import torch
     import torch.nn.functional as F
     from PIL import Image
     from losses import detect
-    from model import Glip
-    from prompts import VOCABULARY, image_tensor, listed, pad
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    model = Glip(len(VOCABULARY))
-    model.load(torch.load(options.weights)["model"])
-    model.eval()
-    with open(options.out, "w") as out, torch.no_grad():
-        for scene in read(pathlib.Path(options.folder) / "scenes.jsonl"):
-            if options.only and options.only not in scene["set"]:
-                continue
-            image = Image.open(pathlib.Path(options.folder) / scene["image"]).convert("RGB")
-            width, height = image.size
-            w, h = test_size(width, height, options.min_size, options.max_size)
-            x = image_tensor(image.resize((w, h), Image.BILINEAR) if (w, h) != image.size else image)
-            x = F.pad(x, (0, -w % 32, 0, -h % 32))
-            prompt = listed([(t.strip(), i) for i, t in enumerate(scene["prompt"].split(" . ")[:-1])])
-            ids, mask = pad([prompt])
-            boxes, scores, phrases = detect(model(x[None], ids, mask), [prompt], [(h, w)])[0]
-            boxes = boxes * torch.tensor([width / w, height / h] * 2)
-            out.write(json.dumps({"image": scene["image"], "detections": [
-                {"label": p + 1, "score": s, "box": b} for p, s, b in zip(phrases.tolist(), scores.tolist(), boxes.tolist())]}) + "\n")
+    from prompts import image_tensor, listed, pad
+    image = Image.open(path).convert("RGB")
+    width, height = image.size
+    w, h = test_size(width, height, least, most)
+    x = F.pad(image_tensor(image.resize((w, h), Image.BILINEAR) if (w, h) != image.size else image), (0, -w % 32, 0, -h % 32))
+    prompt = listed([(t, i) for i, t in enumerate(prompt_text.removesuffix(" . ").split(" . "))])
+    ids, mask = pad([prompt])
+    with torch.no_grad():
+        boxes, scores, phrases = detect(model(x[None], ids, mask), [prompt], [(h, w)])[0]
+    boxes = boxes * torch.tensor([width / w, height / h] * 2)
+    return list(zip(phrases.tolist(), scores.tolist(), boxes.tolist()))
+
+
+def run_torch(options):
+    model, folder = load(options.weights), pathlib.Path(options.folder)
+    with open(options.out, "w") as out:
+        for scene in read(folder / "scenes.jsonl"):
+            if options.only in scene["set"]:
+                found = detect_torch(model, folder / scene["image"], scene["prompt"], options.min_size, options.max_size)
+                out.write(json.dumps({"image": scene["image"], "detections": [
+                    {"label": p + 1, "score": s, "box": b} for p, s, b in found]}) + "\n")
+
+
+def write_samples(options):
+    """Detections over 0.3 in the sample pictures at their own size; the prompt is the names of the truth."""
+    root = pathlib.Path(__file__).parents[2]
+    model, data = load(options.weights), root / "tests/data/nano"
+    scenes = []
+    for scene in json.loads((data / "truth.json").read_text()):
+        prompt = "".join(f"{n} . " for n in scene["names"])
+        found = detect_torch(model, root / "samples" / scene["image"], prompt)
+        scenes.append({"image": scene["image"], "prompt": prompt, "names": scene["names"], "detections": [
+            {"score": round(s, 4), "phrase": scene["names"][p], "box": [round(v, 2) for v in b]} for p, s, b in found if s > .3]})
+    (data / "expected.json").write_text(json.dumps(scenes, indent=1))
 
 
 def test_size(width, height, least, most):
@@ -212,6 +236,9 @@ def main():
     c.add_argument("--max-size", type=int, default=0)
     c.add_argument("--only", default="", help="sets whose name contains this")
     c.set_defaults(run=run_torch)
+    c = commands.add_parser("samples")
+    c.add_argument("weights")
+    c.set_defaults(run=write_samples)
     c = commands.add_parser("report")
     c.add_argument("folder")
     c.add_argument("detections")
