@@ -30,8 +30,8 @@ from sprites import HELD_OUT_VENDOR, TRAINING_VENDORS
 import ctypes
 
 PROCESSES = 2
-# Sides of scenes, how often, and how many to a step and process. 224 divides into windows of 7 on all levels.
-SIZES = [((224, 224), .60, 12), ((224, 320), .08, 8), ((320, 224), .08, 8), ((160, 160), .08, 24), ((320, 320), .12, 6), ((448, 448), .04, 3)]
+# Sides of scenes and how often. 224 divides into windows of 7 on all levels.
+SIZES = {(224, 224): .60, (224, 320): .08, (320, 224): .08, (160, 160): .08, (320, 320): .12, (448, 448): .04}
 
 
 def batch(rng, composer, height, width, count, augment, kind=None):
@@ -191,7 +191,8 @@ def work(rank, options, composer, shared, parts):
 
 def step(model, name_loss, composer, rng, progress, only_names, options):
     """Gradients of one batch. -> (images, objects), (token, box, centre, names loss, share of names right)"""
-    (height, width), _, count = rng.choices(SIZES, [s[1] for s in SIZES])[0]
+    height, width = rng.choices(list(SIZES), list(SIZES.values()))[0]
+    count = max(1, round(options.batch * 224 ** 2 / (height * width)))
     augment = min(1., .3 + 1.5 * progress)  # first how things look, then how else they can look
     images, scenes = batch(rng, composer, height, width, count, augment, kind="many" if only_names and rng.random() < .7 else None)
     levels = model.backbone(images)
@@ -277,6 +278,7 @@ def main():
     parser.add_argument("--until", required=True, help="when training ends, ISO date and time")
     parser.add_argument("--start", default="", help="weights to start from, in the official layout")
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--batch", type=int, default=12, help="scenes of 224 pixels to an update; of larger ones fewer, of smaller ones more")
     parser.add_argument("--decay", type=float, default=.05)
     parser.add_argument("--clip", type=float, default=1.)
     parser.add_argument("--pretrain", type=int, default=20000, help="first images: names of objects only, without the head")
