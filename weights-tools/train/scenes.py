@@ -246,7 +246,7 @@ class Composer:
     def scene(self, rng, width, height, vendors=TRAINING_VENDORS, kind=None, sizes=None, augment=1., names=None, shapes=.2) -> Scene:
         """kind: 'some', 'many', 'large', 'layout' or chosen. sizes: least and largest object side in pixels. names: what to draw.
         augment: share of objects and pictures whose look is changed."""
-        kind = kind or rng.choices(["some", "many", "large", "layout"], [.42, .36, .14, .08])[0]
+        kind = kind or rng.choices(["some", "many", "large", "layout"], [.25, .55, .12, .08])[0]
         image = interface(rng, width, height) if kind == "layout" else background(rng, width, height)
         side, area = min(width, height), width * height
         if kind == "large":

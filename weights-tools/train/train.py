@@ -12,6 +12,7 @@ import os
 import pathlib
 import random
 import signal
+import sys
 import time
 
 import torch
@@ -271,7 +272,14 @@ def write_official(model, parameters, weights, path):
     torch.save({"model": state}, path)
 
 
+# Large blocks of memory are kept, not returned to the system after each use: half of the time else goes into page faults.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 34), "MALLOC_TOP_PAD_": str(1 << 28),
+             "OMP_NUM_THREADS": "1"}
+
+
 def main():
+    if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | ALLOCATOR)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", required=True, help="folder of checkpoint, log and weights")
     parser.add_argument("--sprites", required=True, help="file that sprites.py wrote")
