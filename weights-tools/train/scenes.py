@@ -246,11 +246,11 @@ class Composer:
     def scene(self, rng, width, height, vendors=TRAINING_VENDORS, kind=None, sizes=None, augment=1., names=None, shapes=.2) -> Scene:
         """kind: 'some', 'many', 'large', 'layout' or chosen. sizes: least and largest object side in pixels. names: what to draw.
         augment: share of objects and pictures whose look is changed."""
-        kind = kind or rng.choices(["some", "many", "large", "layout"], [.25, .55, .12, .08])[0]
+        kind = kind or rng.choices(["some", "many", "large", "layout"], [.26, .44, .22, .08])[0]
         image = interface(rng, width, height) if kind == "layout" else background(rng, width, height)
         side, area = min(width, height), width * height
         if kind == "large":
-            plan = [rng.uniform(.55, 1.02) * side for _ in range(rng.choice([1, 1, 1, 2]))]
+            plan = [rng.uniform(.5, 1.04) ** .7 * side for _ in range(rng.choice([1, 1, 1, 2]))]
             plan += [rng.uniform(16, .25 * side) for _ in range(rng.randint(0, 4))]
         elif kind == "layout":
             plan = [rng.uniform(16, .2 * side)] * rng.randint(4, 18)
