@@ -4,6 +4,7 @@
     python3 evaluate.py torch FOLDER WEIGHTS.pth OUT.jsonl    detections by PyTorch, in single precision
     dotnet run -c Release --project weights-tools/train/SceneRunner -- FOLDER OUT.jsonl [MODEL]    detections by the engine
     python3 evaluate.py report FOLDER OUT.jsonl               figures
+    python3 evaluate.py calibrate FOLDER OUT.jsonl            what each threshold finds and lets through
     python3 evaluate.py compare FOLDER A.jsonl B.jsonl        do two lists of detections agree?
     python3 evaluate.py samples WEIGHTS.pth                   rewrites tests/data/nano/expected.json, what the tests expect in samples/
 """
@@ -192,6 +193,25 @@ def report(options):
         print(row + f"{false / len(part):.2f} |")
 
 
+def calibrate(options):
+    """Which threshold? Boxes an image for absent names, and what is found, by threshold."""
+    scenes = read(pathlib.Path(options.folder) / "scenes.jsonl")
+    found = {d["image"]: d["detections"] for d in read(options.detections)}
+    print("| threshold | false boxes, absent only | " + " | ".join(f"found, {n}" for n in SETS if n != "absent only") + " |\n" + "|---" * (len(SETS) + 1) + "|")
+    for threshold in np.arange(.3, .75, .025):
+        row = [f"{threshold:.3f}"]
+        for name in sorted(SETS, key=lambda n: n != "absent only"):
+            part = [s for s in scenes if s["set"] == name and s["image"] in found]
+            above = {s["image"]: [d for d in found[s["image"]] if d["score"] > threshold] for s in part}
+            if name == "absent only":
+                row.append(f"{sum(map(len, above.values())) / max(1, len(part)):.2f}")
+            else:
+                right = [any(s["labels"][d["label"] - 1] == l and iou(d["box"], b) >= .5 for d in above[s["image"]])
+                         for s in part for l, b in s["truth"]]
+                row.append(f"{100 * np.mean(right):.0f} %" if right else "–")
+        print("| " + " | ".join(row) + " |")
+
+
 def compare(options):
     """One to one by label, score and corners; what is near the lower end of the scores may be in one only."""
     a, b = ({d["image"]: d["detections"] for d in read(p)} for p in (options.a, options.b))
@@ -244,6 +264,10 @@ def main():
     c.add_argument("detections")
     c.add_argument("--threshold", type=float, default=THRESHOLD)
     c.set_defaults(run=report)
+    c = commands.add_parser("calibrate")
+    c.add_argument("folder")
+    c.add_argument("detections")
+    c.set_defaults(run=calibrate)
     c = commands.add_parser("compare")
     c.add_argument("folder")
     c.add_argument("a")
