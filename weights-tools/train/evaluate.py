@@ -178,7 +178,8 @@ def report(options):
             continue
         detections, truths, hits, false = [], [], 0, 0
         for s in part:
-            named = [(s["labels"][d["label"] - 1], d["score"], d["box"]) for d in found[s["image"]]]
+            asked = [INDEX[text] for text in s["prompt"].removesuffix(" . ").split(" . ")]  # absent names count against their class
+            named = [(asked[d["label"] - 1], d["score"], d["box"]) for d in found[s["image"]]]
             detections += [(s["image"], *d) for d in named]
             truths += [(s["image"], l, b) for l, b in s["truth"]]
             above = [d for d in named if d[1] > options.threshold]

@@ -23,7 +23,7 @@ from average_precision import summary
 from kernels import call
 from losses import Assignment, detect, detection_losses
 from model import Glip, flat
-from names import NAMES
+from names import INDEX, NAMES
 from prompts import VOCABULARY, absent_names, all_names, image_tensor, listed, pad, training_prompt
 from scenes import Composer, Sprites, _background_bank
 from sprites import HELD_OUT_VENDOR, TRAINING_VENDORS
@@ -81,7 +81,7 @@ def evaluation_set(composer, seed, count, vendors, side=256):
     while len(scenes) < count:
         s = composer.scene(rng, side, side, vendors=vendors, augment=0, kind=rng.choice(["some", "some", "large"]))
         if s.labels:
-            s.prompt = listed([(NAMES[l], l) for l in sorted(set(s.labels))] + [(n, -1) for n in absent_names(rng, s.labels, 20)])
+            s.prompt = listed([(NAMES[l], l) for l in sorted(set(s.labels))] + [(n, INDEX[n]) for n in absent_names(rng, s.labels, 20)])
             s.truth = [(l, b) for l, b in zip(s.labels, s.boxes)]
             scenes.append(s)
     return scenes
@@ -97,7 +97,7 @@ def evaluate(model, scenes):
         for b, c, p in zip(box.tolist(), score.tolist(), phrase.tolist()):
             label = s.prompt.phrases[p][2]
             detections.append((i, label, c, b))
-            false += label < 0 and c > .5
+            false += c > .5 and label not in s.labels
         truths += [(i, l, b) for l, b in s.truth]
     return (*summary(detections, truths), false / len(scenes))
 
