@@ -13,7 +13,7 @@ internal readonly unsafe struct NarrowTiles<TOps, TVec> : IGemmMicroKernel
 
     public static int Rows(int columns) => columns == 2 * TOps.Width ? 6 : 12;
 
-    public static delegate*<int, float*, float*, float*, nint, float*, float*, int, void> Tile(int columns) => columns == 2 * TOps.Width ? &Tile6x2 : &Tile12x1;
+    public static delegate*<int, float*, float*, float*, nint, float*, float*, int, void> Tile(int columns) => columns == 2 * TOps.Width ? &Tile6x2 : &WideTiles<TOps, TVec>.Tile12x1;
 
     /// <summary>6 rows × 2 vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -63,78 +63,11 @@ internal readonly unsafe struct NarrowTiles<TOps, TVec> : IGemmMicroKernel
         Finish(c + (5 * ldc), bias, c50, c51);
     }
 
-    /// <summary>12 rows × 1 vector.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Tile12x1(int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next, int lines)
-    {
-        const int S = GemmCore.RowStride;
-        TVec c00 = TOps.Broadcast(0f), c10 = c00, c20 = c00, c30 = c00, c40 = c00, c50 = c00;
-        TVec c60 = c00, c70 = c00, c80 = c00, c90 = c00, ca0 = c00, cb0 = c00;
-        GemmPrefetch.Tile<TOps, TVec>(c, ldc, 12, 1);
-        while (depth > 0)
-        {
-            int steps = Math.Min(depth, GemmPrefetch.Steps);
-            depth -= steps;
-            next = GemmPrefetch.Next<TOps, TVec>(next, lines);
-            do
-            {
-                TVec b0 = TOps.Load(b);
-                TVec x = TOps.Broadcast(a[0]);
-                c00 = TOps.MultiplyAdd(x, b0, c00);
-                x = TOps.Broadcast(a[S]);
-                c10 = TOps.MultiplyAdd(x, b0, c10);
-                x = TOps.Broadcast(a[2 * S]);
-                c20 = TOps.MultiplyAdd(x, b0, c20);
-                x = TOps.Broadcast(a[3 * S]);
-                c30 = TOps.MultiplyAdd(x, b0, c30);
-                x = TOps.Broadcast(a[4 * S]);
-                c40 = TOps.MultiplyAdd(x, b0, c40);
-                x = TOps.Broadcast(a[5 * S]);
-                c50 = TOps.MultiplyAdd(x, b0, c50);
-                x = TOps.Broadcast(a[6 * S]);
-                c60 = TOps.MultiplyAdd(x, b0, c60);
-                x = TOps.Broadcast(a[7 * S]);
-                c70 = TOps.MultiplyAdd(x, b0, c70);
-                x = TOps.Broadcast(a[8 * S]);
-                c80 = TOps.MultiplyAdd(x, b0, c80);
-                x = TOps.Broadcast(a[9 * S]);
-                c90 = TOps.MultiplyAdd(x, b0, c90);
-                x = TOps.Broadcast(a[10 * S]);
-                ca0 = TOps.MultiplyAdd(x, b0, ca0);
-                x = TOps.Broadcast(a[11 * S]);
-                cb0 = TOps.MultiplyAdd(x, b0, cb0);
-                a++;
-                b += TOps.Width;
-            }
-            while (--steps > 0);
-        }
-
-        Finish(c, bias, c00);
-        Finish(c + ldc, bias, c10);
-        Finish(c + (2 * ldc), bias, c20);
-        Finish(c + (3 * ldc), bias, c30);
-        Finish(c + (4 * ldc), bias, c40);
-        Finish(c + (5 * ldc), bias, c50);
-        Finish(c + (6 * ldc), bias, c60);
-        Finish(c + (7 * ldc), bias, c70);
-        Finish(c + (8 * ldc), bias, c80);
-        Finish(c + (9 * ldc), bias, c90);
-        Finish(c + (10 * ldc), bias, ca0);
-        Finish(c + (11 * ldc), bias, cb0);
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Finish(float* c, float* bias, TVec s0, TVec s1)
     {
         float* start = bias is null ? c : bias;
         TOps.Store(TOps.Add(TOps.Load(start), s0), c);
         TOps.Store(TOps.Add(TOps.Load(start + TOps.Width), s1), c + TOps.Width);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(float* c, float* bias, TVec s0)
-    {
-        float* start = bias is null ? c : bias;
-        TOps.Store(TOps.Add(TOps.Load(start), s0), c);
     }
 }
