@@ -97,7 +97,8 @@ internal static class ModelCommand
             peaks.Add(meter.Gflops(PeakSeconds));
         }
 
-        // Profiles allocate; a call without one shows what repeated calls do.
+        // Profiles allocate and run the text encoder; calls without one find its output kept, and the second of them shows what repeated calls allocate.
+        detector.Detect(new ImageView(pixels, width, height, PixelFormat.Rgb24), prompt, options);
         long before = GC.GetAllocatedBytesForCurrentThread();
         detector.Detect(new ImageView(pixels, width, height, PixelFormat.Rgb24), prompt, options);
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
