@@ -7,6 +7,7 @@ processes may be stopped (kill -STOP -- -$(cat OUT/train.pid)) and continued at 
 """
 import argparse
 import datetime
+import json
 import math
 import os
 import pathlib
@@ -261,6 +262,22 @@ class Keeper:
         self.next_evaluation = time.time() + 60 * self.options.every
 
 
+def read_weights(path):
+    """State dict of a checkpoint in the official layout, or of a model file (.safetensors)"""
+    if not path.endswith(".safetensors"):
+        return torch.load(path)["model"]
+    data = pathlib.Path(path).read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    types = {"F16": torch.float16, "F32": torch.float32}
+    state = dict(Glip(len(VOCABULARY)).named_buffers())  # follow from the sizes, are not in the file
+    for name, entry in json.loads(data[8:start]).items():
+        if entry.get("dtype") in types:
+            first, end = entry["data_offsets"]
+            values = torch.frombuffer(bytearray(data[start + first:start + end]), dtype=types[entry["dtype"]])
+            state[name] = values.float().view(entry["shape"])
+    return state
+
+
 def write_official(model, parameters, weights, path):
     """The original's layout: {"model": {"module.…": tensor}}, buffers included"""
     state, start = {}, 0
@@ -284,7 +301,7 @@ def main():
     parser.add_argument("--out", required=True, help="folder of checkpoint, log and weights")
     parser.add_argument("--sprites", required=True, help="file that sprites.py wrote")
     parser.add_argument("--until", required=True, help="when training ends, ISO date and time")
-    parser.add_argument("--start", default="", help="weights to start from, in the official layout")
+    parser.add_argument("--start", default="", help="weights to start from: a checkpoint in the official layout or a model file")
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--batch", type=int, default=12, help="scenes of 224 pixels to an update; of larger ones fewer, of smaller ones more")
     parser.add_argument("--decay", type=float, default=.05)
@@ -316,7 +333,7 @@ def main():
             shared["begin"] = time.time()
     else:
         if options.start:
-            model.load(torch.load(options.start)["model"])
+            model.load(read_weights(options.start))
         shared.weights.copy_(torch.cat([p.data.flatten() for _, p in parameters]))
         shared["begin"] = time.time()
     workers = [context.Process(target=work, args=(r, options, composer, shared, (model, name_loss, parameters, decay)))
