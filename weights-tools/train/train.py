@@ -32,8 +32,10 @@ from sprites import HELD_OUT_VENDOR, TRAINING_VENDORS
 import ctypes
 
 PROCESSES = 2
-# Sides of scenes and how often. 224 divides into windows of 7 on all levels.
-SIZES = {(224, 224): .60, (224, 320): .08, (320, 224): .08, (160, 160): .08, (320, 320): .12, (448, 448): .04}
+# Sides of scenes and how often. 224 divides into windows of 7 on all levels. Large scenes are what objects that fill the frame are learned from:
+# the coarsest levels have next to no cells in small ones.
+SIZES = {(224, 224): .48, (224, 320): .07, (320, 224): .07, (160, 160): .06, (320, 320): .16, (448, 448): .08, (512, 512): .08}
+LARGE = .45  # share of the scenes of 320 pixels and more that are drawn with one or two large objects, whatever else the composer would choose
 
 
 def batch(rng, composer, height, width, count, augment, kind=None):
@@ -196,7 +198,8 @@ def step(model, name_loss, composer, rng, progress, only_names, options):
     height, width = rng.choices(list(SIZES), list(SIZES.values()))[0]
     count = max(1, round(options.batch * 224 ** 2 / (height * width)))
     augment = min(1., .3 + 1.5 * progress)  # first how things look, then how else they can look
-    images, scenes = batch(rng, composer, height, width, count, augment, kind="many" if only_names and rng.random() < .7 else None)
+    kind = "many" if only_names and rng.random() < .7 else "large" if min(height, width) >= 320 and rng.random() < LARGE else None
+    images, scenes = batch(rng, composer, height, width, count, augment, kind)
     levels = model.backbone(images)
     if only_names:
         boxes = [torch.tensor(s.boxes, dtype=torch.float32).view(-1, 4) for s in scenes]
