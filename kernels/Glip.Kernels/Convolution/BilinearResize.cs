@@ -31,7 +31,7 @@ public static unsafe class BilinearResize
         fixed (float* pm = moments)
         {
             var job = new Job(px, height, width, channels, py, outputHeight, outputWidth, pm);
-            context.Run(ref job, (outputs + GemmCore.BlockRows - 1) / GemmCore.BlockRows);
+            context.Run(ref job, ChannelMoments.Blocks(outputs));
         }
     }
 
@@ -54,7 +54,7 @@ public static unsafe class BilinearResize
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
         {
-            int first = part * GemmCore.BlockRows, end = Math.Min(first + GemmCore.BlockRows, _outputHeight * _outputWidth);
+            int outputs = _outputHeight * _outputWidth, blockRows = ChannelMoments.BlockRows(outputs), first = part * blockRows, end = Math.Min(first + blockRows, outputs);
             for (int cell = first; cell < end; cell++)
             {
                 float fy = cell / _outputWidth * _scaleY, fx = cell % _outputWidth * _scaleX;

@@ -123,15 +123,18 @@ internal unsafe struct ConvJob<TSource> : IKernelJob
     private float* _y;
     private float* _moments;
     private int _rows;
+    private int _blockRows;
     private bool _planar;
+
+    private readonly int Parts => (_rows + _blockRows - 1) / _blockRows;
 
     /// <summary>Computes all rows. <paramref name="moments"/>, if not null, receives each block's <see cref="ChannelMoments"/>.</summary>
     public static void Run(KernelContext context, TSource source, int rows, PackedMatrix weight, float* y, bool planar, float* moments)
     {
         var job = new ConvJob<TSource> { _source = source, _weight = weight.View, _y = y, _rows = rows, _planar = planar, _moments = moments };
-        int blocks = (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows;
-        long scratch = GemmCore.PanelFloats(GemmCore.BlockRows) + ((long)GemmCore.BlockRows * job._weight.PaddedColumns);
-        context.Run(ref job, blocks, scratch, (long)rows * weight.Depth * weight.Columns);
+        job._blockRows = BlockRows(rows, context.Workers);
+        long scratch = GemmCore.PanelFloats(job._blockRows) + ((long)GemmCore.PaddedRows(job._blockRows) * job._weight.PaddedColumns);
+        context.Run(ref job, job.Parts, scratch, (long)rows * weight.Depth * weight.Columns);
         GC.KeepAlive(weight);
     }
 
@@ -141,9 +144,9 @@ internal unsafe struct ConvJob<TSource> : IKernelJob
         where TVec : unmanaged
         where TTile : struct, IGemmMicroKernel
     {
-        int row0 = part * GemmCore.BlockRows, rows = Math.Min(GemmCore.BlockRows, _rows - row0);
+        int row0 = part * _blockRows, rows = Math.Min(_blockRows, _rows - row0);
         int columns = _weight.Columns, ldc = _weight.PaddedColumns;
-        float* c = scratch + GemmCore.PanelFloats(GemmCore.BlockRows);
+        float* c = scratch + GemmCore.PanelFloats(_blockRows);
         TSource source = _source;
         GemmCore.Multiply<TSource, TOps, TVec, TTile>(ref source, row0, rows, _weight, c, ldc, scratch);
         if (_planar)
@@ -156,7 +159,22 @@ internal unsafe struct ConvJob<TSource> : IKernelJob
                 Rows.Copy<TOps, TVec>(c + ((nint)i * ldc), _y + ((nint)(row0 + i) * columns), columns);
         }
 
-        if (_moments is not null)
-            ChannelMoments.Block<TOps, TVec>(c, ldc, rows, columns, _moments + ((nint)part * 2 * columns));
+        Moments<TOps, TVec>(c, ldc, row0, rows, columns);
+    }
+
+    /// <summary>Rows of a part: whole blocks of <see cref="ChannelMoments"/>, shared out evenly.</summary>
+    private static int BlockRows(int rows, int workers)
+    {
+        int unit = ChannelMoments.BlockRows(rows);
+        return unit * EvenShares.Size(ChannelMoments.Blocks(rows), 1, GemmCore.BlockRows / unit, workers);
+    }
+
+    private readonly void Moments<TOps, TVec>(float* c, nint ldc, int row0, int rows, int columns)
+        where TOps : struct, ISimd<TVec>
+        where TVec : unmanaged
+    {
+        int unit = ChannelMoments.BlockRows(_rows);
+        for (int i = 0; _moments is not null && i < rows; i += unit)
+            ChannelMoments.Block<TOps, TVec>(c + (i * ldc), ldc, Math.Min(unit, rows - i), columns, _moments + ((nint)((row0 + i) / unit) * 2 * columns));
     }
 }

@@ -38,7 +38,7 @@ public static unsafe class ChannelMaps
         fixed (float* pm = moments)
         {
             var job = new SumJob(pa, pb, pc, pf, ps, rows, channels, py, pm);
-            context.Run(ref job, (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows);
+            context.Run(ref job, ChannelMoments.Blocks(rows));
         }
     }
 
@@ -60,7 +60,7 @@ public static unsafe class ChannelMaps
         fixed (float* py = y)
         {
             var job = new ReluJob(px, rows, channels, pc, py);
-            context.Run(ref job, (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows);
+            context.Run(ref job, ChannelMoments.Blocks(rows));
         }
     }
 
@@ -83,7 +83,7 @@ public static unsafe class ChannelMaps
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
         {
-            int first = part * GemmCore.BlockRows, end = Math.Min(first + GemmCore.BlockRows, _rows);
+            int blockRows = ChannelMoments.BlockRows(_rows), first = part * blockRows, end = Math.Min(first + blockRows, _rows);
             for (int row = first; row < end; row++)
             {
                 nint at = (nint)row * _channels;
@@ -124,7 +124,7 @@ public static unsafe class ChannelMaps
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
         {
-            int first = part * GemmCore.BlockRows, end = Math.Min(first + GemmCore.BlockRows, _rows);
+            int blockRows = ChannelMoments.BlockRows(_rows), first = part * blockRows, end = Math.Min(first + blockRows, _rows);
             for (int row = first; row < end; row++)
             {
                 nint at = (nint)row * _channels;

@@ -111,8 +111,9 @@ public static unsafe class Gemm
 
     private readonly struct LinearJob : IKernelJob
     {
-        // A part should be worth a worker's wake-up even in a small model. A multiple of every panel's width.
-        private const int ColumnChunk = 256;
+        // A part should be worth a worker's wake-up even in a small model.
+        private const int LeastColumns = 128;
+        private const int MostColumns = 256;
 
         private readonly PackedView _weight;
         private readonly float* _x;
@@ -143,7 +144,8 @@ public static unsafe class Gemm
 
             // Few rows cannot feed all workers: cut the columns too.
             bool fewRows = blocks < 2 * workers && workers > 1;
-            _columnChunk = fewRows ? Math.Min(weight.PaddedColumns, ColumnChunk) : weight.PaddedColumns;
+            int width = weight.Layout.Width, panels = (weight.PaddedColumns + width - 1) / width;
+            _columnChunk = fewRows ? Math.Min(weight.PaddedColumns, width * EvenShares.Size(panels, LeastColumns / width, MostColumns / width, workers, blocks)) : weight.PaddedColumns;
             Parts = blocks * Chunks;
             ScratchFloats = GemmCore.PanelFloats(_blockRows);
         }

@@ -8,8 +8,11 @@ namespace Glip.Kernels;
 /// </summary>
 public static unsafe class ChannelMoments
 {
-    /// <summary>Floats that the partial results of a [rows, channels] map take: per block of 96 rows, a mean and a sum of squared deviations a channel.</summary>
-    public static int PartialFloats(int rows, int channels) => checked((rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows * 2 * channels);
+    // A multiple of the 6 and 12 rows of tiles.
+    private const int SmallBlockRows = 36;
+
+    /// <summary>Floats that the partial results of a [rows, channels] map take: per block of rows, a mean and a sum of squared deviations a channel.</summary>
+    public static int PartialFloats(int rows, int channels) => checked(Blocks(rows) * 2 * channels);
 
     /// <summary>Computes the partial results of a map.</summary>
     /// <param name="context">Instruction set and workers.</param>
@@ -26,7 +29,7 @@ public static unsafe class ChannelMoments
         fixed (float* pp = partials)
         {
             var job = new MomentsJob(px, rows, channels, pp);
-            context.Run(ref job, (rows + GemmCore.BlockRows - 1) / GemmCore.BlockRows);
+            context.Run(ref job, Blocks(rows));
         }
     }
 
@@ -39,10 +42,10 @@ public static unsafe class ChannelMoments
     public static (double Mean, double SquaredDeviations) Merge(ReadOnlySpan<float> partials, int rows, int channel, int channels)
     {
         double mean = 0, squares = 0;
-        int count = 0;
+        int count = 0, blockRows = BlockRows(rows);
         for (int block = 0; count < rows; block++)
         {
-            int more = Math.Min(GemmCore.BlockRows, rows - count);
+            int more = Math.Min(blockRows, rows - count);
             double difference = partials[(block * 2 * channels) + channel] - mean;
             int total = count + more;
             mean += difference * more / total;
@@ -63,6 +66,15 @@ public static unsafe class ChannelMoments
         for (int channel = 0; channel < means.Length; channel++)
             means[channel] = (float)Merge(partials, rows, channel, means.Length).Mean;
     }
+
+    /// <summary>
+    /// Rows of a block, a matter of the map alone. Kernels that compute a map together with its moments work in whole blocks, so that small maps have small ones:
+    /// all workers shall find some.
+    /// </summary>
+    internal static int BlockRows(int rows) => rows < 8 * GemmCore.BlockRows ? SmallBlockRows : GemmCore.BlockRows;
+
+    /// <summary>Blocks of a map.</summary>
+    internal static int Blocks(int rows) => (rows + BlockRows(rows) - 1) / BlockRows(rows);
 
     /// <summary>One block's results: <paramref name="channels"/> means, then as many sums of squared deviations.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -109,9 +121,9 @@ public static unsafe class ChannelMoments
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
         {
-            int row0 = part * GemmCore.BlockRows;
+            int blockRows = BlockRows(_rows), row0 = part * blockRows;
             Block<TOps, TVec>(
-                _x + ((nint)row0 * _channels), _channels, Math.Min(GemmCore.BlockRows, _rows - row0), _channels, _partials + ((nint)part * 2 * _channels));
+                _x + ((nint)row0 * _channels), _channels, Math.Min(blockRows, _rows - row0), _channels, _partials + ((nint)part * 2 * _channels));
         }
     }
 }
