@@ -18,10 +18,11 @@ internal static class DetectCommand
         var image = new Argument<string>("IMAGE") { Description = PictureFile.Description };
         var prompt = new Argument<string?>("PROMPT")
         {
-            Description = "What to find: phrases separated by ' . ', as in \"person . red car .\" Not with --prompt-file.",
+            Description = "What to find: phrases separated by ' . ', as in \"person . red car .\" Not with --prompt-file or --labels.",
             Arity = ArgumentArity.ZeroOrOne,
         };
         var promptFile = new Option<string?>("--prompt-file") { Description = "A tuned prompt that goes with the model (glip-weights convert --prompt-out).", HelpName = "FILE" };
+        var labels = new Option<string?>("--labels") { Description = "What to find: a text file with one name a line, as many as you like.", HelpName = "FILE" };
         Option<float?> threshold = NumberOption.Fraction("--threshold", "Lowest score to report, 0 to 1. Default: the model's.");
         var json = new Option<string?>("--json") { Description = "Write the detections as JSON to this file, or to standard output if it is -.", HelpName = "PATH" };
         var output = new Option<string?>("--output")
@@ -35,17 +36,18 @@ internal static class DetectCommand
             HelpName = "DIR",
         };
         var shared = new DetectorOptions();
-        var command = new Command("detect", "Finds objects, prints a table and draws them on the picture.") { image, prompt, promptFile, threshold, json, output, crops };
+        var command = new Command("detect", "Finds objects, prints a table and draws them on the picture.") { image, prompt, promptFile, labels, threshold, json, output, crops };
         shared.AddTo(command);
         command.SetAction(parsed => Run(
             context,
             new Request(
                 parsed.GetRequiredValue(image),
-                (parsed.GetValue(prompt), parsed.GetValue(promptFile)) switch
+                (parsed.GetValue(prompt), parsed.GetValue(promptFile), parsed.GetValue(labels)) switch
                 {
-                    ({ } text, null) => new PromptSource(text, null),
-                    (null, { } path) => new PromptSource(null, path),
-                    _ => throw new UsageException("expected either PROMPT or --prompt-file"),
+                    ({ } text, null, null) => new PromptSource(text, null, IsList: false),
+                    (null, { } path, null) => new PromptSource(null, path, IsList: false),
+                    (null, null, { } path) => new PromptSource(null, path, IsList: true),
+                    _ => throw new UsageException("expected one of PROMPT, --prompt-file and --labels"),
                 },
                 parsed.GetValue(json),
                 parsed.GetValue(output),
@@ -99,7 +101,7 @@ internal static class DetectCommand
     private static void CheckPaths(Request request, string? picturePath)
     {
         InputPath.Check(request.ImagePath, "picture");
-        InputPath.Check(request.Prompt.Path, "prompt");
+        InputPath.Check(request.Prompt.Path, request.Prompt.IsList ? "list of labels" : "prompt");
         request.Model.CheckFiles();
         if (picturePath is not null)
             PictureFile.CheckExtension(picturePath, "--output", ".png", ".jpg", ".jpeg");
@@ -123,10 +125,10 @@ internal static class DetectCommand
         output.Commit();
     }
 
-    /// <summary>What to find: a text, or a file.</summary>
-    private sealed record PromptSource(string? Text, string? Path)
+    /// <summary>What to find: a text, or a file of one kind or the other.</summary>
+    private sealed record PromptSource(string? Text, string? Path, bool IsList)
     {
-        public Prompt Read() => Path is null ? Prompt.Parse(Text!) : PromptFile.Read(Path);
+        public Prompt Read() => Path is null ? Prompt.Parse(Text!) : IsList ? LabelFile.Read(Path) : PromptFile.Read(Path);
     }
 
     private sealed record Request(

@@ -18,6 +18,7 @@ internal sealed class DetectorSession
     private readonly TextCache _texts;
     private readonly AtssPostProcessor _postProcessor;
     private readonly long _maxWorkspaceBytes;
+    private readonly bool _keepsPadding;
     private readonly ForwardPass _pass;
     private readonly SimdIsa _isa;
     private readonly WorkerPool _pool;
@@ -27,7 +28,7 @@ internal sealed class DetectorSession
     private readonly Plan?[] _plans = new Plan?[(int)Work.Both + 1];
 
     public DetectorSession(
-        GlipModel model, EncodedPrompts prompts, TextCache texts, AtssPostProcessor postProcessor, SimdIsa isa, WorkerPool pool, long maxWorkspaceBytes)
+        GlipModel model, EncodedPrompts prompts, TextCache texts, AtssPostProcessor postProcessor, SimdIsa isa, WorkerPool pool, GlipOptions options)
     {
         _model = model;
         _prompts = prompts;
@@ -35,7 +36,8 @@ internal sealed class DetectorSession
         _postProcessor = postProcessor;
         _isa = isa;
         _pool = pool;
-        _maxWorkspaceBytes = maxWorkspaceBytes;
+        _maxWorkspaceBytes = options.MaxWorkspaceBytes;
+        _keepsPadding = options.KeepsPadding;
         _pass = new ForwardPass(new KernelContext(isa, pool), Workspace.Create());
     }
 
@@ -186,33 +188,44 @@ internal sealed class DetectorSession
         ForwardPass pass, Pyramid pyramid, Span<float> visual, bool keepsVisual, bool isFirst, ReadOnlyMemory<int> ids, ReadOnlySpan<float> rows,
         Span<float> boxes, Span<float> centerness, Span<float> logits)
     {
+        int real = ids.Length;
+        ids = _keepsPadding ? Padded(ids) : ids;
         int tokens = ids.Length;
         using WorkspaceBuffer hidden = pass.Rent(tokens, _model.Config.Bert.HiddenSize);
-        EncodeText(pass, ids, rows, hidden);
+        EncodeText(pass, ids, real, rows, hidden);
         bool copies = keepsVisual && _model.FusesText;
         using WorkspaceBuffer copy = pass.Rent(copies ? pyramid.Cells : 0, _model.Config.Channels);
         Span<float> fused = copies ? copy : visual;
         if (copies && !pass.IsPlanning)
             visual.CopyTo(fused);
         if (_model.FusesText)
-            _model.Fuse(pass, fused, pyramid, hidden, tokens);
+            _model.Fuse(pass, fused, pyramid, hidden, tokens, real);
         if (_model.FusesText || isFirst)
             _model.Boxes(pass, fused, pyramid, boxes, centerness);
-        _model.Logits(pass, fused, pyramid, hidden, tokens, logits);
+        _model.Logits(pass, fused, pyramid, hidden, real, logits);
     }
 
     /// <summary>Hidden states of a text, the encoder's from the cache if it has them. Whoever watches the network sees it work.</summary>
-    private void EncodeText(ForwardPass pass, ReadOnlyMemory<int> ids, ReadOnlySpan<float> rows, Span<float> hidden)
+    private void EncodeText(ForwardPass pass, ReadOnlyMemory<int> ids, int real, ReadOnlySpan<float> rows, Span<float> hidden)
     {
         bool cached = _model.HasTextEncoder && !pass.IsPlanning && pass.Trace is null && pass.Profile is null;
         if (!cached || !_texts.TryGet(ids, hidden))
         {
-            _model.EncodeText(pass, ids.Span, hidden);
+            _model.EncodeText(pass, ids.Span, real, hidden);
             if (cached)
                 _texts.Add(ids, hidden);
         }
 
-        _model.AddRows(pass, rows, ids.Length, hidden);
+        _model.AddRows(pass, rows, real, hidden);
+    }
+
+    /// <summary>The original's form of a prompt: filled up to the full length.</summary>
+    private int[] Padded(ReadOnlyMemory<int> ids)
+    {
+        var padded = new int[_model.Config.MaxQueryLength];
+        Array.Fill(padded, _prompts.Tokenizer.Vocabulary.PadId);
+        ids.Span.CopyTo(padded);
+        return padded;
     }
 
     /// <summary>All chunks' detections over the threshold, then the best of all.</summary>

@@ -34,7 +34,7 @@ public sealed class GlipDetector : IDisposable
     private readonly AtssPostProcessor _postProcessor;
     private readonly WorkerPool _pool;
     private readonly SimdIsa _isa;
-    private readonly long _maxWorkspaceBytes;
+    private readonly GlipOptions _options;
     private readonly ConcurrentBag<DetectorSession> _idle = [];
     private bool _disposed;
 
@@ -43,7 +43,7 @@ public sealed class GlipDetector : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(options.Threads, nameof(options) + "." + nameof(options.Threads));
         ArgumentOutOfRangeException.ThrowIfNegative(options.MaxTextCacheBytes, nameof(options) + "." + nameof(options.MaxTextCacheBytes));
         _isa = SimdIsas.Parse(options.Isa);
-        _maxWorkspaceBytes = options.MaxWorkspaceBytes;
+        _options = options;
         ModelName = weights.Name;
         Config = weights.Config;
         var vocabulary = Text.Vocabulary.Parse(weights.Vocabulary.Span, weights.Name);
@@ -60,7 +60,7 @@ public sealed class GlipDetector : IDisposable
         try
         {
             using var kernels = new KernelContext(_isa, _pool);
-            _model = new GlipModel(weights, kernels);
+            _model = new GlipModel(weights, kernels, options.FusionOrder);
         }
         catch
         {
@@ -321,7 +321,7 @@ public sealed class GlipDetector : IDisposable
         ObjectDisposedException.ThrowIf(_disposed, this);
         cancellationToken.ThrowIfCancellationRequested();
         if (!_idle.TryTake(out DetectorSession? session))
-            session = new DetectorSession(_model, _prompts, _texts, _postProcessor, _isa, _pool, _maxWorkspaceBytes);
+            session = new DetectorSession(_model, _prompts, _texts, _postProcessor, _isa, _pool, _options);
         session.Begin(cancellationToken);
         return session;
     }

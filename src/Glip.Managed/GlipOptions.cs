@@ -1,3 +1,5 @@
+using Glip.Managed.Model.Fusion;
+
 namespace Glip.Managed;
 
 /// <summary>How a detector is set up. Fixed for its life.</summary>
@@ -17,6 +19,12 @@ public sealed record GlipOptions
     /// default of 32 MiB holds more than ten thousand tokens, the 1,203 names of LVIS twice over. 0 keeps nothing.
     /// </summary>
     public long MaxTextCacheBytes { get; init; } = 32 << 20;
+
+    /// <summary>How fusion is computed: the detector chooses, tests compare.</summary>
+    internal FusionOrder FusionOrder { get; init; }
+
+    /// <summary>True to carry the padding of prompts through text encoder and fusion, as the original does, for tests: it changes nothing but the cost.</summary>
+    internal bool KeepsPadding { get; init; }
 }
 
 /// <summary>How one call detects.</summary>

@@ -49,11 +49,11 @@ internal static class PromptEncoder
         var hidden = new float[prompt.Ids.Length * width];
         using var planning = new KernelContext(kernels.Isa, pool, planning: true);
         var plan = new ForwardPass(planning, Workspace.CreatePlanning());
-        encoder.Forward(plan, prompt.Ids.Span, hidden);
+        encoder.Forward(plan, prompt.Ids.Span, prompt.Ids.Length, hidden);
         var pass = new ForwardPass(kernels, Workspace.Create());
         pass.Workspace.Reserve(plan.Workspace.PeakFloats);
         kernels.ReserveScratch(plan.Kernels.ScratchFloats);
-        encoder.Forward(pass, prompt.Ids.Span, hidden);
+        encoder.Forward(pass, prompt.Ids.Span, prompt.Ids.Length, hidden);
         if (prompt.Prompt.Tuning is { } tuning)
             TensorPrimitives.Add(hidden, tuning.Values, hidden);
         return hidden;

@@ -35,7 +35,7 @@ internal sealed record BiAttentionShape(int Cells, int Channels, int Tokens, int
         var workspace = new AlignedFloats(BiAttention.WorkspaceFloats(context, Cells, Channels, headTokens));
         var y = new AlignedFloats((long)headTokens * Channels);
         return () => BiAttention.Forward(
-            context, x.Span, Cells, Channels, Heads, Tokens, scoreWeights.Span, scoreBias.Span, valueWeights.Span, outputBias.Span, Clamp, workspace.Span, y.Span);
+            context, x.Span, Cells, Channels, Heads, Tokens, Tokens, scoreWeights.Span, scoreBias.Span, valueWeights.Span, outputBias.Span, Clamp, workspace.Span, y.Span);
     }
 
     private static BiAttentionShape Create(ShapeNumbers n)

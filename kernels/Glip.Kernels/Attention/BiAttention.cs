@@ -38,7 +38,8 @@ public static unsafe class BiAttention
     /// <param name="rows">N.</param>
     /// <param name="channels">C.</param>
     /// <param name="heads">Heads.</param>
-    /// <param name="tokens">Text tokens T; only real ones, padding must have been dropped.</param>
+    /// <param name="tokens">Text tokens T.</param>
+    /// <param name="attended">How many of them are real: visual tokens attend to the first so many of each head. All get a row of <paramref name="y"/>.</param>
     /// <param name="scoreWeights">M: [heads·T, C].</param>
     /// <param name="scoreBias">c: [heads·T].</param>
     /// <param name="valueWeights">U: [heads·T, C].</param>
@@ -47,14 +48,64 @@ public static unsafe class BiAttention
     /// <param name="workspace"><see cref="WorkspaceFloats"/> values, overwritten.</param>
     /// <param name="y">[heads·T, C], the text side's weighted sums.</param>
     public static void Forward(
-        KernelContext context, Span<float> x, int rows, int channels, int heads, int tokens, ReadOnlySpan<float> scoreWeights, ReadOnlySpan<float> scoreBias,
-        ReadOnlySpan<float> valueWeights, ReadOnlySpan<float> outputBias, float clamp, Span<float> workspace, Span<float> y)
+        KernelContext context, Span<float> x, int rows, int channels, int heads, int tokens, int attended, ReadOnlySpan<float> scoreWeights,
+        ReadOnlySpan<float> scoreBias, ReadOnlySpan<float> valueWeights, ReadOnlySpan<float> outputBias, float clamp, Span<float> workspace, Span<float> y)
+    {
+        Check.Length(x, (long)rows * channels, nameof(x));
+        fixed (float* px = x)
+        {
+            var visual = new Visual(px, px, px, channels, adds: true);
+            Run(context, visual, rows, channels, heads, tokens, attended, scoreWeights, scoreBias, valueWeights, outputBias, clamp, workspace, y);
+        }
+    }
+
+    /// <summary>
+    /// The same for one head whose projections are not folded: <c>S = clamp(Q·Kᵀ)</c>, image side <c>O = softmax_tokens(S)·V_text</c>, text side
+    /// <c>Y = softmax_rows(Sᵀ)·V_visual</c>.
+    /// </summary>
+    /// <param name="context">Instruction set and workers.</param>
+    /// <param name="queries">[rows, D] of this head, scaled, with bias.</param>
+    /// <param name="values">[rows, D], V_visual.</param>
+    /// <param name="output">[rows, D], O.</param>
+    /// <param name="stride">Floats from one row of these three to the next.</param>
+    /// <param name="rows">N.</param>
+    /// <param name="headDim">D.</param>
+    /// <param name="tokens">T.</param>
+    /// <param name="attended">How many of them are real.</param>
+    /// <param name="keys">[T, D].</param>
+    /// <param name="textValues">[T, D], V_text.</param>
+    /// <param name="zeros">At least max(T, D) zeros.</param>
+    /// <param name="clamp">Scores are kept within ± this.</param>
+    /// <param name="workspace"><see cref="WorkspaceFloats"/> values, overwritten.</param>
+    /// <param name="y">[T, D].</param>
+    public static void ForwardHead(
+        KernelContext context, ReadOnlySpan<float> queries, ReadOnlySpan<float> values, Span<float> output, int stride, int rows, int headDim, int tokens, int attended,
+        ReadOnlySpan<float> keys, ReadOnlySpan<float> textValues, ReadOnlySpan<float> zeros, float clamp, Span<float> workspace, Span<float> y)
+    {
+        long needed = ((rows - 1L) * stride) + headDim;
+        Check.That(stride >= headDim, $"{stride} is shorter than a row of {headDim}", nameof(stride));
+        Check.Length(queries, needed, nameof(queries));
+        Check.Length(values, needed, nameof(values));
+        Check.Length(output, needed, nameof(output));
+        Check.Length(zeros, Math.Max(tokens, headDim), nameof(zeros));
+        fixed (float* pq = queries)
+        fixed (float* pv = values)
+        fixed (float* po = output)
+        {
+            var visual = new Visual(pq, pv, po, stride, adds: false);
+            Run(context, visual, rows, headDim, 1, tokens, attended, keys, zeros, textValues, zeros, clamp, workspace, y);
+        }
+    }
+
+    private static void Run(
+        KernelContext context, Visual visual, int rows, int channels, int heads, int tokens, int attended, ReadOnlySpan<float> scoreWeights,
+        ReadOnlySpan<float> scoreBias, ReadOnlySpan<float> valueWeights, ReadOnlySpan<float> outputBias, float clamp, Span<float> workspace, Span<float> y)
     {
         ArgumentNullException.ThrowIfNull(context);
         Check.That(rows > 0, $"a softmax over no visual tokens is undefined", nameof(rows));
         Check.That(heads > 0 && tokens > 0, $"{heads} heads of {tokens} text tokens attend to nothing", nameof(tokens));
+        Check.That(attended > 0 && attended <= tokens, $"{attended} of {tokens} text tokens cannot be attended to", nameof(attended));
         int headTokens = heads * tokens;
-        Check.Length(x, (long)rows * channels, nameof(x));
         Check.Length(scoreWeights, (long)headTokens * channels, nameof(scoreWeights));
         Check.Length(scoreBias, headTokens, nameof(scoreBias));
         Check.Length(valueWeights, (long)headTokens * channels, nameof(valueWeights));
@@ -63,7 +114,6 @@ public static unsafe class BiAttention
         Check.Length(y, (long)headTokens * channels, nameof(y));
         PanelLayout panels = GemmTable.Layout(context.Isa);
         var layout = new Layout(rows, channels, headTokens, panels);
-        fixed (float* px = x)
         fixed (float* pm = scoreWeights)
         fixed (float* pc = scoreBias)
         fixed (float* pu = valueWeights)
@@ -76,7 +126,7 @@ public static unsafe class BiAttention
             Packing.FromRows(context, pm, channels, scores);
             values.FillBias(context, pb);
             Packing.FromColumns(context, pu, channels, values);
-            var job = new SliceJob(px, rows, heads, tokens, clamp, scores, values, layout, memory + layout.SliceOffset);
+            var job = new SliceJob(visual, rows, heads, tokens, attended, clamp, scores, values, layout, memory + layout.SliceOffset);
             context.Run(ref job, layout.Slices, job.ScratchFloats, 3L * rows * channels * headTokens);
             var merge = new MergeJob(headTokens, channels, layout, memory + layout.SliceOffset, py);
             context.Run(ref merge, headTokens);
@@ -108,10 +158,29 @@ public static unsafe class BiAttention
         }
     }
 
-    private readonly struct SliceJob(
-        float* x, int rows, int heads, int tokens, float clamp, PackedView scores, PackedView values, Layout layout, float* slices) : IKernelJob
+    /// <summary>Where the visual side's rows lie: what scores and the text side's sums are made of, and where the image side's result goes, perhaps the same place.</summary>
+    private readonly struct Visual(float* queries, float* values, float* target, nint stride, bool adds)
     {
-        private readonly float* _x = x;
+        /// <summary>Rows whose products with M are scores.</summary>
+        public readonly float* Queries = queries;
+
+        /// <summary>Rows that the text side sums.</summary>
+        public readonly float* Values = values;
+
+        /// <summary>Receives the image side's result.</summary>
+        public readonly float* Target = target;
+
+        /// <summary>Floats from one row to the next, of all three.</summary>
+        public readonly nint Stride = stride;
+
+        /// <summary>True to add to what the target holds.</summary>
+        public readonly bool Adds = adds;
+    }
+
+    private readonly struct SliceJob(
+        Visual visual, int rows, int heads, int tokens, int attended, float clamp, PackedView scores, PackedView values, Layout layout, float* slices) : IKernelJob
+    {
+        private readonly Visual _visual = visual;
         private readonly float* _slices = slices;
         private readonly PackedView _scores = scores;
         private readonly PackedView _values = values;
@@ -119,6 +188,7 @@ public static unsafe class BiAttention
         private readonly int _rows = rows;
         private readonly int _heads = heads;
         private readonly int _tokens = tokens;
+        private readonly int _attended = attended;
         private readonly float _clamp = clamp;
 
         public long ScratchFloats =>
@@ -139,12 +209,11 @@ public static unsafe class BiAttention
             float* weights = scores + ((nint)GemmCore.BlockRows * wideTokens);
             float* packedX = weights + ((nint)(GemmCore.BlockRows + 1) * wideTokens);
             float* update = packedX + ((nint)GemmCore.BlockRows * _layout.WideChannels);
-            var source = new DenseRows(_x, channels);
+            var source = new DenseRows(_visual.Queries, _visual.Stride);
             int first = (int)((long)_rows * part / _layout.Slices), end = (int)((long)_rows * (part + 1) / _layout.Slices);
             for (int row0 = first; row0 < end; row0 += GemmCore.BlockRows)
             {
                 int block = Math.Min(GemmCore.BlockRows, end - row0);
-                float* x = _x + ((nint)row0 * channels);
                 GemmCore.Multiply<DenseRows, TOps, TVec, TTile>(ref source, row0, block, _scores, scores, wideTokens, scratch);
                 Rows.Clamp<TOps, TVec>(scores, block * wideTokens, _clamp);
 
@@ -153,17 +222,23 @@ public static unsafe class BiAttention
                     OnlineSoftmax<TOps, TVec>(scores + j, weights + j, wideTokens, block, maxima + j, sums + j);
                 RescaleWeighted<TOps, TVec>(weights + ((nint)block * wideTokens), weighted, headTokens);
                 var right = new PackedView(packedX, null, channels, block, TTile.Layout);
-                Packing.FromColumns<TOps, TVec>(x, channels, right);
+                Packing.FromColumns<TOps, TVec>(_visual.Values + (row0 * _visual.Stride), _visual.Stride, right);
                 var left = new TransposedRows(weights, wideTokens);
                 GemmCore.MultiplyAll<TransposedRows, TOps, TVec, TTile>(ref left, headTokens, right, weighted, _layout.WideChannels, scratch);
 
-                // Image side: softmax over the tokens of each head, then X += A·U + b.
+                // Image side: softmax over the real tokens of each head, then X += A·U + b.
                 for (int i = 0; i < block; i++)
                     TokenSoftmax<TOps, TVec>(scores + ((nint)i * wideTokens));
                 var attention = new DenseRows(scores, wideTokens);
                 GemmCore.Multiply<DenseRows, TOps, TVec, TTile>(ref attention, 0, block, _values, update, _layout.WideChannels, scratch);
                 for (int i = 0; i < block; i++)
-                    Rows.Add<TOps, TVec>(update + ((nint)i * _layout.WideChannels), x + ((nint)i * channels), x + ((nint)i * channels), channels);
+                {
+                    float* result = update + ((nint)i * _layout.WideChannels), target = _visual.Target + ((row0 + i) * _visual.Stride);
+                    if (_visual.Adds)
+                        Rows.Add<TOps, TVec>(result, target, target, channels);
+                    else
+                        Rows.Copy<TOps, TVec>(result, target, channels);
+                }
             }
         }
 
@@ -202,7 +277,7 @@ public static unsafe class BiAttention
             }
         }
 
-        /// <summary>Softmax of each head's tokens within a row. Heads are short, so the exponentials run over the whole row at once.</summary>
+        /// <summary>Softmax of each head's real tokens within a row, 0 for the others. Heads are short, so the exponentials run over the whole row at once.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private void TokenSoftmax<TOps, TVec>(float* row)
             where TOps : struct, ISimd<TVec>
@@ -211,8 +286,8 @@ public static unsafe class BiAttention
             for (int h = 0; h < _heads; h++)
             {
                 float* head = row + (h * _tokens);
-                float max = Rows.Max<TOps, TVec>(head, _tokens);
-                for (int t = 0; t < _tokens; t++)
+                float max = Rows.Max<TOps, TVec>(head, _attended);
+                for (int t = 0; t < _attended; t++)
                     head[t] -= max;
             }
 
@@ -221,7 +296,9 @@ public static unsafe class BiAttention
             for (int h = 0; h < _heads; h++)
             {
                 float* head = row + (h * _tokens);
-                Rows.Scale<TOps, TVec>(head, 1f / Rows.Sum<TOps, TVec>(head, _tokens), _tokens);
+                Rows.Scale<TOps, TVec>(head, 1f / Rows.Sum<TOps, TVec>(head, _attended), _attended);
+                if (_attended < _tokens)
+                    new Span<float>(head + _attended, _tokens - _attended).Clear();
             }
         }
     }

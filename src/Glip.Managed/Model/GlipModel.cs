@@ -4,6 +4,7 @@ using Glip.Managed.Memory;
 using Glip.Managed.Model.Bert;
 using Glip.Managed.Model.DyHead;
 using Glip.Managed.Model.Fpn;
+using Glip.Managed.Model.Fusion;
 using Glip.Managed.Model.Head;
 using Glip.Managed.Model.Swin;
 using Glip.Managed.Weights;
@@ -22,7 +23,7 @@ internal sealed class GlipModel
 
     /// <summary>Reads and packs all weights.</summary>
     /// <exception cref="GlipFormatException">A tensor is missing, has another shape or holds values that are not finite.</exception>
-    public GlipModel(WeightSource source, KernelContext kernels)
+    public GlipModel(WeightSource source, KernelContext kernels, FusionOrder order = FusionOrder.Cheaper)
     {
         Config = source.Config;
         StoredPrompts = source.StoredPrompts;
@@ -30,7 +31,7 @@ internal sealed class GlipModel
         _text = source.StoredPrompts is null ? new BertEncoder(weights.Under(BertEncoder.Prefix), Config.Bert) : null;
         _backbone = new SwinBackbone(weights.Under("backbone.body."), Config.Swin);
         _pyramid = new FeaturePyramid(weights.Under("backbone.fpn."), Config.Swin, Config.Channels);
-        _tower = new DyHeadTower(weights.Under("rpn.head.dyhead_tower."), Config);
+        _tower = new DyHeadTower(weights.Under("rpn.head.dyhead_tower."), Config, order);
         _head = new GroundingHead(weights.Under("rpn.head."), Config);
     }
 
@@ -53,14 +54,16 @@ internal sealed class GlipModel
     {
         Features(pass, image, imageSize, pyramid, visual);
         if (!FusesText)
-            _tower.Forward(pass, visual, pyramid, default, 0);
+            _tower.Forward(pass, visual, pyramid, default, 0, 0);
     }
 
     /// <summary>False for a model that has <see cref="StoredPrompts"/> instead.</summary>
     public bool HasTextEncoder => _text is not null;
 
-    /// <summary>BERT's hidden states [L, text channels] of <paramref name="ids"/>, real tokens only. Without text encoder nothing is written.</summary>
-    public void EncodeText(ForwardPass pass, ReadOnlySpan<int> ids, Span<float> hidden) => _text?.Forward(pass, ids, hidden);
+    /// <summary>
+    /// BERT's hidden states [L, text channels] of <paramref name="ids"/>, the first <paramref name="attended"/> of which are real. Without text encoder nothing is written.
+    /// </summary>
+    public void EncodeText(ForwardPass pass, ReadOnlySpan<int> ids, int attended, Span<float> hidden) => _text?.Forward(pass, ids, attended, hidden);
 
     /// <summary>Completes the text.</summary>
     /// <param name="pass">How.</param>
@@ -82,9 +85,9 @@ internal sealed class GlipModel
         pass.Trace?.Tokens("lang.hidden", hidden, tokens, Config.Bert.HiddenSize);
     }
 
-    /// <summary>The tower with deep fusion: updates <paramref name="visual"/> [A, C] and <paramref name="text"/> [L, text channels] in place.</summary>
-    public void Fuse(ForwardPass pass, Span<float> visual, Pyramid pyramid, Span<float> text, int tokens) =>
-        _tower.Forward(pass, visual, pyramid, text, tokens);
+    /// <summary>The tower with deep fusion: updates <paramref name="visual"/> [A, C] and <paramref name="text"/> [L, text channels] in place; the first <paramref name="attended"/> tokens are real.</summary>
+    public void Fuse(ForwardPass pass, Span<float> visual, Pyramid pyramid, Span<float> text, int tokens, int attended) =>
+        _tower.Forward(pass, visual, pyramid, text, tokens, attended);
 
     /// <summary>Box deltas [A, 4] and centerness [A], before the sigmoid, of what the tower made.</summary>
     public void Boxes(ForwardPass pass, ReadOnlySpan<float> visual, Pyramid pyramid, Span<float> boxes, Span<float> centerness)

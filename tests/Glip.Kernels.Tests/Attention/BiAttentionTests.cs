@@ -35,6 +35,45 @@ public class BiAttentionTests
 
     [Theory]
     [EachIsa]
+    public void PaddingGetsARowAndNoAttention(SimdIsa isa)
+    {
+        foreach ((int heads, int tokens, int attended) in ((int, int, int)[])[(1, 2, 1), (3, 17, 16), (2, 40, 5)])
+            CheckForward(isa, new Case(130, 12, heads, tokens) { Attended = attended });
+    }
+
+    [Theory]
+    [EachIsa]
+    public void AHeadByItselfIsTheSameAttention(SimdIsa isa)
+    {
+        // With the identity for its projections, the folded form is the plain one: X + A·V against A·V. Heads lie side by side in wider rows.
+        const int Heads = 3, Stride = 29;
+        foreach ((int rows, int width, int tokens, int attended) in ((int, int, int, int)[])[(1, 1, 1, 1), (97, 8, 5, 5), (1100, 9, 20, 13)])
+        {
+            var test = new Case(rows, width, 1, tokens) { Attended = attended };
+            Array.Clear(test.ScoreBias);
+            (double[] x, double[] y) = test.Expected();
+            for (int head = 0; head < Heads; head++)
+            {
+                float[] wide = new float[rows * Stride];
+                for (int row = 0; row < rows; row++)
+                    test.X.AsSpan(row * width, width).CopyTo(wide.AsSpan((row * Stride) + (head * width)));
+                float[][] results = KernelProbe.Run(isa, (context, buffers) => BiAttention.ForwardHead(
+                    context, buffers.In(wide).Span[(head * width)..], buffers.In(wide).Span[(head * width)..], buffers.InOut(new float[rows * Stride]).Span[(head * width)..], Stride, rows,
+                    width, tokens, attended, buffers.In(test.ScoreWeights), buffers.In(test.ValueWeights), buffers.In(new float[Math.Max(width, tokens)]), test.Clamp,
+                    buffers.Out(BiAttention.WorkspaceFloats(context, rows, width, tokens)), buffers.Out(tokens * width)));
+                var updated = new float[rows * width];
+                for (int i = 0; i < updated.Length; i++)
+                    updated[i] = results[0][(i / width * Stride) + (head * width) + (i % width)] + test.X[i] + test.OutputBias[i % width];
+                Close.ToLargest(x, updated, Tolerance.Layer, $"image side of head {head}, {test}");
+                Close.Within(y, results[2], Reference.Map(y, _ => Tolerance.Layer), $"text side of head {head}, {test}");
+                for (int i = 0; i < results[0].Length; i++)
+                    Assert.True((i % Stride) / width == head || results[0][i] == 0, "a neighbour's columns were written");
+            }
+        }
+    }
+
+    [Theory]
+    [EachIsa]
     public void ScoresAreClamped(SimdIsa isa) => CheckForward(isa, new Case(130, 12, 3, 5) { Clamp = 0.5f });
 
     [Theory]
@@ -103,7 +142,7 @@ public class BiAttentionTests
         foreach (SimdIsa isa in SimdIsas.Available)
         {
             float[][] results = KernelProbe.Run(isa, (context, buffers) => BiAttention.Forward(
-                context, buffers.InOut(Narrow(x)), rows, Channels, Heads, tokens, buffers.In(Narrow(scoreWeights)), buffers.In(Narrow(scoreBias)),
+                context, buffers.InOut(Narrow(x)), rows, Channels, Heads, tokens, tokens, buffers.In(Narrow(scoreWeights)), buffers.In(Narrow(scoreBias)),
                 buffers.In(Narrow(valueWeights)), buffers.In(Narrow(outBias)), 50000, buffers.Out(BiAttention.WorkspaceFloats(context, rows, Channels, Heads * tokens)),
                 buffers.Out(Heads * tokens * Channels)));
             Close.ToLargest(Reference.Widen(golden["out_v"].Float), results[0], Tolerance.Layer, $"{file}, out_v on {isa.Name()}");
@@ -147,6 +186,8 @@ public class BiAttentionTests
         Refused("context", "", withContext: false);
         Refused("rows", "a softmax over no visual tokens is undefined", rows: 0);
         Refused("tokens", "2 heads of 0 text tokens attend to nothing", tokens: 0);
+        Refused("attended", "4 of 3 text tokens cannot be attended to", attended: 4);
+        Refused("attended", "0 of 3 text tokens cannot be attended to", attended: 0);
         Refused("x", "x needs 20 elements, has 19", x: 19);
         Refused("scoreWeights", "scoreWeights needs 24 elements, has 23", scoreWeights: 23);
         Refused("scoreBias", "scoreBias needs 6 elements, has 5", scoreBias: 5);
@@ -158,14 +199,14 @@ public class BiAttentionTests
 
         void Refused(
             string argument, string message, int rows = 5, int tokens = 3, int x = 20, int scoreWeights = 24, int scoreBias = 6, int valueWeights = 24, int outputBias = 4,
-            int shortBy = 0, int y = 24, bool withContext = true) =>
+            int shortBy = 0, int y = 24, bool withContext = true, int attended = 3) =>
             Refusal.Names(argument, message, () => BiAttention.Forward(
-                withContext ? TestContexts.Get(SimdIsas.Best) : null!, new float[x], rows, 4, 2, tokens, new float[scoreWeights], new float[scoreBias], new float[valueWeights],
+                withContext ? TestContexts.Get(SimdIsas.Best) : null!, new float[x], rows, 4, 2, tokens, attended, new float[scoreWeights], new float[scoreBias], new float[valueWeights],
                 new float[outputBias], 1, new float[workspace - shortBy], new float[y]));
     }
 
     private static float[][] Run(SimdIsa isa, Case test) => KernelProbe.Run(isa, (context, buffers) => BiAttention.Forward(
-        context, buffers.InOut(test.X), test.Rows, test.Channels, test.Heads, test.Tokens, buffers.In(test.ScoreWeights), buffers.In(test.ScoreBias),
+        context, buffers.InOut(test.X), test.Rows, test.Channels, test.Heads, test.Tokens, test.Attended, buffers.In(test.ScoreWeights), buffers.In(test.ScoreBias),
         buffers.In(test.ValueWeights), buffers.In(test.OutputBias), test.Clamp,
         buffers.Out(BiAttention.WorkspaceFloats(context, test.Rows, test.Channels, test.Heads * test.Tokens)), buffers.Out(test.Heads * test.Tokens * test.Channels)));
 
@@ -194,8 +235,10 @@ public class BiAttentionTests
 
         public float Clamp { get; init; } = 50000;
 
+        public int Attended { get; init; } = Tokens;
+
         public (double[] X, double[] Y) Expected() => Reference.BiAttention(
-            Reference.Widen(X), Rows, Channels, Heads, Tokens, Reference.Widen(ScoreWeights), Reference.Widen(ScoreBias), Reference.Widen(ValueWeights),
+            Reference.Widen(X), Rows, Channels, Heads, Tokens, Attended, Reference.Widen(ScoreWeights), Reference.Widen(ScoreBias), Reference.Widen(ValueWeights),
             Reference.Widen(OutputBias), Clamp);
 
         public override string ToString() => $"{Rows} × {Channels}, {Heads} heads, {Tokens} tokens, clamp {Clamp}";

@@ -31,6 +31,18 @@ public class ModelShapesTests
         Assert.Equal(fusion, listed.Any(use => use.Stage == "VLFuse"));
     }
 
+    /// <summary>The original, with its text padded to 256 tokens, takes about 707 G for the first of these.</summary>
+    [Theory]
+    [InlineData("glip-t", 800, 1344, 20, 265)]
+    [InlineData("glip-t", 800, 1344, 200, 430)]
+    [InlineData("glip-t", 480, 640, 20, 80)]
+    [InlineData("glip-l", 800, 1344, 20, 1040)]
+    public void Published_models_execute_few_multiply_adds(string config, int height, int width, int tokens, int limit)
+    {
+        long executed = ModelShapes.Of(GlipConfig.Published(config), height, width, tokens).Where(use => use.Inside.Length == 0).Sum(use => use.Executed);
+        Assert.InRange(executed / 1e9, limit * 0.5, limit);
+    }
+
     [Fact]
     public void Kernels_inside_others_are_the_work_that_the_others_count()
     {

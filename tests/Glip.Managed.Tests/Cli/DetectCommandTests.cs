@@ -26,12 +26,33 @@ public class DetectCommandTests
         Assert.Equal(6, run.Fake.Prompt.Tuning!.Values.Length);
 
         Assert.Equal(2, run.Run("detect", run.File("cat.png"), "cat", "--prompt-file", run.File("p.safetensors")));
-        Assert.Contains("expected either PROMPT or --prompt-file", run.Error, StringComparison.Ordinal);
+        Assert.Contains("expected one of PROMPT, --prompt-file and --labels", run.Error, StringComparison.Ordinal);
         Assert.Equal(2, run.Run("detect", run.File("cat.png")));
         Assert.Equal(1, run.Run("detect", run.File("cat.png"), "--prompt-file", run.File("none")));
         Assert.Contains("the prompt does not exist", run.Error, StringComparison.Ordinal);
         Assert.Equal(1, run.Run("detect", run.File("cat.png"), "--prompt-file", run.File("cat.png")));
         Assert.Equal(2, run.Run("detect", run.File("cat.png"), "--prompt-file", run.File("p.safetensors"), "--json", run.File("p.safetensors")));
+    }
+
+    [Fact]
+    public void Labels_come_one_a_line()
+    {
+        using var run = new CommandRun();
+        File.WriteAllText(run.File("names.txt"), "\uFEFFcat\r\n\n  traffic light \r\nété\n");
+        Assert.Equal(0, run.Run("detect", run.File("cat.png"), "--labels", run.File("names.txt")));
+        Assert.Equal(["cat", "traffic light", "été"], run.Fake.Prompt!.Phrases.Select(p => p.Text));
+        Assert.True(run.Fake.Prompt.IsList);
+
+        Assert.Equal(2, run.Run("detect", run.File("cat.png"), "cat", "--labels", run.File("names.txt")));
+        Assert.Equal(2, run.Run("detect", run.File("cat.png"), "--labels", run.File("names.txt"), "--json", run.File("names.txt")));
+        Assert.Equal(1, run.Run("detect", run.File("cat.png"), "--labels", run.File("none")));
+        Assert.Contains("the list of labels does not exist", run.Error, StringComparison.Ordinal);
+        File.WriteAllText(run.File("names.txt"), " \n\n");
+        Assert.Equal(1, run.Run("detect", run.File("cat.png"), "--labels", run.File("names.txt")));
+        Assert.Contains("names.txt: no names; expected a text file with one name a line", run.Error, StringComparison.Ordinal);
+        File.WriteAllBytes(run.File("names.txt"), [99, 97, 116, 10, 0xFF]);
+        Assert.Equal(1, run.Run("detect", run.File("cat.png"), "--labels", run.File("names.txt")));
+        Assert.Contains("names.txt: byte 4 is not UTF-8", run.Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -47,6 +47,28 @@ public class CancellationTests
     }
 
     [Fact]
+    public void Cancelled_while_a_long_list_is_read_a_call_ends_before_the_next_chunk()
+    {
+        using GlipDetector detector = SmallModel.Load();
+        string[] names = [.. Enumerable.Range(0, 300).Select(i => i % 2 == 0 ? "red apple" : "dog")];
+        string expected = SmallModel.Exact(detector.Detect(s_picture.View, names, s_options));
+        using var source = new CancellationTokenSource();
+        source.CancelAfter(1);
+        try
+        {
+            for (int i = 0; i < 100; i++)
+                detector.Detect(s_picture.View, names, s_options, source.Token);
+            Assert.Fail("a hundred long calls ran to their ends");
+        }
+        catch (OperationCanceledException e)
+        {
+            Assert.Equal(source.Token, e.CancellationToken);
+        }
+
+        Assert.Equal(expected, SmallModel.Exact(detector.Detect(s_picture.View, names, s_options)));
+    }
+
+    [Fact]
     public void A_token_cancelled_after_the_last_layer_changes_nothing()
     {
         using GlipDetector detector = SmallModel.Load();

@@ -35,7 +35,7 @@ public class WorkspacePlanTests
 
         Prop.ForAll(calls.ToArbitrary(), call =>
         {
-            var session = new DetectorSession(model, prompts, new TextCache(1 << 20), postProcessor, SimdIsas.Best, pool, long.MaxValue);
+            var session = new DetectorSession(model, prompts, new TextCache(1 << 20), postProcessor, SimdIsas.Best, pool, new GlipOptions());
             var picture = new NoisePicture(call.Width, call.Height);
             var prompt = Prompt.FromCategories(Enumerable.Repeat("dog", call.Words));
             long planned = session.PlanBytes(call.Height, call.Width, prompt, options);

@@ -96,7 +96,7 @@ public static partial class Reference
 
     /// <summary>Folded two-way attention: scores clamp(X·Mᵀ + c); X + softmax over a head's tokens · U + b; and softmax over the rows, transposed, · X.</summary>
     public static (double[] X, double[] Y) BiAttention(
-        ReadOnlySpan<double> x, int rows, int channels, int heads, int tokens, ReadOnlySpan<double> scoreWeights, ReadOnlySpan<double> scoreBias,
+        ReadOnlySpan<double> x, int rows, int channels, int heads, int tokens, int attended, ReadOnlySpan<double> scoreWeights, ReadOnlySpan<double> scoreBias,
         ReadOnlySpan<double> valueWeights, ReadOnlySpan<double> outputBias, double clamp)
     {
         int headTokens = heads * tokens;
@@ -104,7 +104,8 @@ public static partial class Reference
         double[] updated = x.ToArray(), collected = new double[headTokens * channels];
 
         // Softmax of each head's run of tokens is softmax of rows × heads short rows.
-        double[] image = Softmax(scores, rows * heads, tokens), column = new double[rows];
+        double[] masked = [.. scores.Select((s, i) => i % tokens < attended ? s : double.NegativeInfinity)];
+        double[] image = Softmax(masked, rows * heads, tokens), column = new double[rows];
         for (int i = 0; i < rows; i++)
         {
             for (int c = 0; c < channels; c++)

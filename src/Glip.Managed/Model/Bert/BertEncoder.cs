@@ -4,11 +4,14 @@ using Glip.Managed.Weights;
 
 namespace Glip.Managed.Model.Bert;
 
-/// <summary>BERT without pooler: token ids to hidden states. Only real tokens enter; padding changes nothing that detection uses (specification, section 13 i).</summary>
+/// <summary>BERT without pooler: token ids to hidden states. As a rule only real tokens enter; padding changes nothing that detection uses (specification, section 13 i).</summary>
 internal sealed class BertEncoder
 {
     /// <summary>Where checkpoints have it.</summary>
     public const string Prefix = "language_backbone.body.model.";
+
+    // The original's; e^-10000 is 0.
+    private const float PaddingScore = -10000;
 
     private readonly int _width;
     private readonly float[] _words;
@@ -29,18 +32,32 @@ internal sealed class BertEncoder
             _layers[n] = new BertLayer(weights.Under($"encoder.layer.{n}."), config);
     }
 
-    /// <summary>Hidden states [L, C] of <paramref name="ids"/>.</summary>
-    public void Forward(ForwardPass pass, ReadOnlySpan<int> ids, Span<float> hidden)
+    /// <summary>What is added to attention scores so that nobody attends to padding: [tokens], or empty where all tokens are real.</summary>
+    public static WorkspaceBuffer PaddingBias(ForwardPass pass, int tokens, int attended)
     {
+        WorkspaceBuffer bias = pass.Rent(attended < tokens ? tokens : 0);
+        if (attended < tokens && !pass.IsPlanning)
+        {
+            bias.Span[..attended].Clear();
+            bias.Span[attended..].Fill(PaddingScore);
+        }
+
+        return bias;
+    }
+
+    /// <summary>Hidden states [L, C] of <paramref name="ids"/>, the first <paramref name="attended"/> of which are real.</summary>
+    public void Forward(ForwardPass pass, ReadOnlySpan<int> ids, int attended, Span<float> hidden)
+    {
+        using WorkspaceBuffer keyBias = PaddingBias(pass, ids.Length, attended);
         if (!pass.IsPlanning)
             Embed(ids, hidden);
         LayerNorm.Forward(pass.Kernels, hidden, ids.Length, _norm.Gamma, _norm.Beta, BertLayer.NormEpsilon, hidden);
-        pass.Trace?.Tokens("bert.embeddings", hidden, ids.Length, _width);
+        pass.Trace?.Tokens("bert.embeddings", hidden, attended, _width);
         for (int n = 0; n < _layers.Length; n++)
         {
             pass.Checkpoint();
-            _layers[n].Forward(pass, hidden, ids.Length);
-            pass.Trace?.Tokens($"bert.layer.{n}", hidden, ids.Length, _width);
+            _layers[n].Forward(pass, hidden, ids.Length, keyBias);
+            pass.Trace?.Tokens($"bert.layer.{n}", hidden, attended, _width);
         }
     }
 

@@ -36,7 +36,7 @@ internal sealed class BertLayer
         _outputNorm = weights.Norm("output.LayerNorm", _width);
     }
 
-    /// <summary>x [L, C], in place. All tokens are real: padding was dropped, so there is no mask.</summary>
+    /// <summary>x [L, C], in place.</summary>
     /// <param name="pass">How.</param>
     /// <param name="x">[tokens, C].</param>
     /// <param name="tokens">L.</param>

@@ -15,7 +15,7 @@ internal sealed class DyHeadTower
     private readonly BertLayer[] _text;
     private readonly DyConv[] _dyConv;
 
-    public DyHeadTower(WeightReader weights, GlipConfig config)
+    public DyHeadTower(WeightReader weights, GlipConfig config, FusionOrder order)
     {
         _channels = config.Channels;
         _textWidth = config.Bert.HiddenSize;
@@ -29,7 +29,7 @@ internal sealed class DyHeadTower
             int module = config.EarlyFuse ? 3 * t : t;
             if (config.EarlyFuse)
             {
-                _fuse[t] = new VLFuse(weights.Under($"{module++}.b_attn."), config.Fusion!, config.Channels, _textWidth);
+                _fuse[t] = new VLFuse(weights.Under($"{module++}.b_attn."), config.Fusion!, config.Channels, _textWidth, order);
                 _text[t] = new BertLayer(weights.Under($"{module++}."), config.Bert, VLFuse.Clamp);
             }
 
@@ -37,9 +37,10 @@ internal sealed class DyHeadTower
         }
     }
 
-    /// <summary>Updates <paramref name="visual"/> [A, C] and <paramref name="text"/> [L, text channels] in place.</summary>
-    public void Forward(ForwardPass pass, Span<float> visual, Pyramid pyramid, Span<float> text, int tokens)
+    /// <summary>Updates <paramref name="visual"/> [A, C] and <paramref name="text"/> [L, text channels] in place; the first <paramref name="attended"/> tokens are real.</summary>
+    public void Forward(ForwardPass pass, Span<float> visual, Pyramid pyramid, Span<float> text, int tokens, int attended)
     {
+        using WorkspaceBuffer keyBias = BertEncoder.PaddingBias(pass, tokens, attended);
         using WorkspaceBuffer other = pass.Rent(pyramid.Cells, _channels);
         Span<float> from = visual, to = other;
         int module = 0;
@@ -48,13 +49,13 @@ internal sealed class DyHeadTower
             if (_fuse.Length > 0)
             {
                 pass.Checkpoint();
-                _fuse[t].Forward(pass, from, pyramid.Cells, text, tokens);
+                _fuse[t].Forward(pass, from, pyramid.Cells, text, tokens, attended);
                 pass.Mark("VLFuse");
                 TraceLevels(pass, module, "VLFuse", from, pyramid);
-                pass.Trace?.Tokens($"tower.{module++}.VLFuse.hidden", text, tokens, _textWidth);
-                _text[t].Forward(pass, text, tokens);
+                pass.Trace?.Tokens($"tower.{module++}.VLFuse.hidden", text, attended, _textWidth);
+                _text[t].Forward(pass, text, tokens, keyBias);
                 pass.Mark("text layers");
-                pass.Trace?.Tokens($"tower.{module++}.BertEncoderLayer.hidden", text, tokens, _textWidth);
+                pass.Trace?.Tokens($"tower.{module++}.BertEncoderLayer.hidden", text, attended, _textWidth);
             }
 
             _dyConv[t].Forward(pass, from, pyramid, to);

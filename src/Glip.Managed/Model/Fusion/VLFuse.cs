@@ -5,8 +5,21 @@ using Glip.Managed.Weights;
 
 namespace Glip.Managed.Model.Fusion;
 
+/// <summary>In which order the fusion's products are taken. Results differ only by rounding.</summary>
+internal enum FusionOrder
+{
+    /// <summary>The one with fewer multiply-adds for the text and image at hand.</summary>
+    Cheaper,
+
+    /// <summary>The wide visual projections multiplied into the text first.</summary>
+    Folded,
+
+    /// <summary>As the original does it: visual tokens are projected to the wide space.</summary>
+    Plain,
+}
+
 /// <summary>
-/// Vision-language fusion: attention in both directions between all visual tokens and the text (BiMultiHeadAttention), with the wide visual
+/// Vision-language fusion: attention in both directions between all visual tokens and the text (BiMultiHeadAttention), as a rule with the wide visual
 /// projections folded into small matrices of the text (specification, sections 8.1 and 13 ii).
 /// </summary>
 internal sealed class VLFuse
@@ -23,25 +36,26 @@ internal sealed class VLFuse
     private readonly NormWeights _textNorm;
     private readonly PackedMatrix _key;
     private readonly PackedMatrix _textValue;
-    private readonly float[] _queryBias;
-    private readonly PackedMatrix[] _queryFold;
-    private readonly PackedMatrix[] _visualOutFold;
-    private readonly float[] _visualOutBias;
-    private readonly PackedMatrix[] _visualValue;
     private readonly PackedMatrix _textOut;
+    private readonly FusionOrder _order;
+    private readonly Folded? _folded;
+    private readonly Plain? _plain;
 
     /// <param name="weights">At <c>b_attn</c>.</param>
     /// <param name="config">Heads and inner width.</param>
     /// <param name="channels">Visual channels C.</param>
     /// <param name="textWidth">Text channels.</param>
-    public VLFuse(WeightReader weights, FusionConfig config, int channels, int textWidth)
+    /// <param name="order">Which order to compute in.</param>
+    public VLFuse(WeightReader weights, FusionConfig config, int channels, int textWidth, FusionOrder order = FusionOrder.Cheaper)
     {
         _channels = channels;
         _textWidth = textWidth;
         _embed = config.EmbedDim;
         _heads = config.Heads;
-        int headDim = _embed / _heads;
-        float scale = 1f / MathF.Sqrt(headDim);
+
+        // Where a head is at least as wide as the map has channels, as in all published models, folding saves products at any length of text.
+        _order = order == FusionOrder.Cheaper && HeadDim >= channels ? FusionOrder.Folded : order;
+        float scale = 1f / MathF.Sqrt(HeadDim);
         float[] gammaVisual = weights.Values("gamma_v", channels), gammaText = weights.Values("gamma_l", textWidth);
         _visualNorm = weights.Norm("layer_norm_v", channels);
         _textNorm = weights.Norm("layer_norm_l", textWidth);
@@ -50,41 +64,53 @@ internal sealed class VLFuse
         _textValue = attention.Linear("values_l_proj", _embed, textWidth);
 
         // The score scale belongs to the query, after its bias.
-        float[] query = attention.Values("v_proj.weight", _embed, channels);
-        _queryBias = attention.Values("v_proj.bias", _embed);
+        float[] query = attention.Values("v_proj.weight", _embed, channels), queryBias = attention.Values("v_proj.bias", _embed);
         TensorPrimitives.Multiply(query, scale, query);
-        TensorPrimitives.Multiply(_queryBias, scale, _queryBias);
-        _queryFold = PerHead(h => PackedMatrix.FromColumns(weights.Kernels, query.AsSpan(h * headDim * channels, headDim * channels), headDim, channels, []));
+        TensorPrimitives.Multiply(queryBias, scale, queryBias);
 
-        // gamma_v scales the image side's update: fold it into the output projection.
-        float[] visualOut = attention.Values("out_v_proj.weight", channels, _embed);
-        _visualOutBias = attention.Values("out_v_proj.bias", channels);
-        ScaleRows(visualOut, _visualOutBias, gammaVisual);
-        _visualOutFold = PerHead(h => PackedMatrix.FromRows(weights.Kernels, Columns(visualOut, channels, _embed, h * headDim, headDim), channels, headDim, []));
-
-        float[] visualValue = attention.Values("values_v_proj.weight", _embed, channels);
-        float[] visualValueBias = attention.Values("values_v_proj.bias", _embed);
-        _visualValue = PerHead(h => PackedMatrix.FromRows(
-            weights.Kernels, visualValue.AsSpan(h * headDim * channels, headDim * channels), headDim, channels, visualValueBias.AsSpan(h * headDim, headDim)));
-
-        float[] textOut = attention.Values("out_l_proj.weight", textWidth, _embed);
-        float[] textOutBias = attention.Values("out_l_proj.bias", textWidth);
+        // gamma_v scales the image side's update: fold it into the output projection, as gamma_l into the text's.
+        float[] visualOut = attention.Values("out_v_proj.weight", channels, _embed), visualOutBias = attention.Values("out_v_proj.bias", channels);
+        ScaleRows(visualOut, visualOutBias, gammaVisual);
+        float[] visualValue = attention.Values("values_v_proj.weight", _embed, channels), visualValueBias = attention.Values("values_v_proj.bias", _embed);
+        float[] textOut = attention.Values("out_l_proj.weight", textWidth, _embed), textOutBias = attention.Values("out_l_proj.bias", textWidth);
         ScaleRows(textOut, textOutBias, gammaText);
-        _textOut = PackedMatrix.FromRows(weights.Kernels, textOut, textWidth, _embed, textOutBias);
+        KernelContext kernels = weights.Kernels;
+        _textOut = PackedMatrix.FromRows(kernels, textOut, textWidth, _embed, textOutBias);
+        if (_order != FusionOrder.Plain)
+        {
+            _folded = new Folded(
+                queryBias,
+                PerHead(h => PackedMatrix.FromColumns(kernels, Head(query, h), HeadDim, channels, [])),
+                PerHead(h => PackedMatrix.FromRows(kernels, Columns(visualOut, channels, _embed, h * HeadDim, HeadDim), channels, HeadDim, [])),
+                visualOutBias,
+                PerHead(h => PackedMatrix.FromRows(kernels, Head(visualValue, h), HeadDim, channels, visualValueBias.AsSpan(h * HeadDim, HeadDim))));
+        }
+
+        if (_order != FusionOrder.Folded)
+        {
+            _plain = new Plain(
+                PackedMatrix.FromRows(kernels, query, _embed, channels, queryBias),
+                PackedMatrix.FromRows(kernels, visualValue, _embed, channels, visualValueBias),
+                PackedMatrix.FromRows(kernels, visualOut, channels, _embed, visualOutBias));
+        }
 
         PackedMatrix[] PerHead(Func<int, PackedMatrix> make) => [.. Enumerable.Range(0, _heads).Select(make)];
+
+        ReadOnlySpan<float> Head(float[] rows, int h) => rows.AsSpan(h * HeadDim * channels, HeadDim * channels);
     }
+
+    private int HeadDim => _embed / _heads;
 
     /// <summary>Updates both sides in place. The residual base is the <em>normalised</em> input (trap T11).</summary>
     /// <param name="pass">How.</param>
     /// <param name="visual">[A, C].</param>
     /// <param name="cells">A, all levels together.</param>
     /// <param name="text">[L, text channels].</param>
-    /// <param name="tokens">L, real tokens.</param>
-    public void Forward(ForwardPass pass, Span<float> visual, int cells, Span<float> text, int tokens)
+    /// <param name="tokens">L.</param>
+    /// <param name="attended">How many of them are real; the rest is padding, which nobody attends to.</param>
+    public void Forward(ForwardPass pass, Span<float> visual, int cells, Span<float> text, int tokens, int attended)
     {
         KernelContext kernels = pass.Kernels;
-        int headDim = _embed / _heads, headTokens = _heads * tokens;
         LayerNorm.Forward(kernels, visual, cells, _visualNorm.Gamma, _visualNorm.Beta, NormEpsilon, visual);
         LayerNorm.Forward(kernels, text, tokens, _textNorm.Gamma, _textNorm.Beta, NormEpsilon, text);
 
@@ -92,6 +118,31 @@ internal sealed class VLFuse
         using WorkspaceBuffer values = pass.Rent(tokens, _embed);
         Gemm.Linear(kernels, text, tokens, _key, keys);
         Gemm.Linear(kernels, text, tokens, _textValue, values);
+        using WorkspaceBuffer collected = pass.Rent(tokens, _embed);
+        if (_order == FusionOrder.Folded || (_order == FusionOrder.Cheaper && FoldingIsCheaper(cells, tokens)))
+            AttendFolded(pass, _folded!, visual, cells, tokens, attended, keys, values, collected);
+        else
+            AttendPlain(pass, _plain!, visual, cells, tokens, attended, keys, values, collected);
+        Gemm.Linear(kernels, collected, tokens, _textOut, text, residual: text);
+    }
+
+    /// <summary>
+    /// Multiply-adds of both orders, without the text's projections that they share. Folded: scores, sums and updates run over C channels a head, and the folds
+    /// themselves cost three small products. Plain: the wide projections of all cells, then the same over the head's own width.
+    /// </summary>
+    private bool FoldingIsCheaper(long cells, long tokens)
+    {
+        long folded = 3 * tokens * _channels * ((cells * _heads) + _embed);
+        long plain = 3 * cells * _embed * (_channels + tokens);
+        return folded <= plain;
+    }
+
+    private void AttendFolded(
+        ForwardPass pass, Folded weights, Span<float> visual, int cells, int tokens, int attended, ReadOnlySpan<float> keys, ReadOnlySpan<float> values,
+        Span<float> collected)
+    {
+        KernelContext kernels = pass.Kernels;
+        int headTokens = _heads * tokens, headFloats = tokens * _channels;
 
         // Fold the visual projections into the text: M_h = K_h Wq_h / √d, c_h = b_q·K_h / √d, U_h = Vl_h Wo_hᵀ.
         using WorkspaceBuffer scoreWeights = pass.Rent(headTokens, _channels);
@@ -99,40 +150,76 @@ internal sealed class VLFuse
         using WorkspaceBuffer valueWeights = pass.Rent(headTokens, _channels);
         for (int h = 0; h < _heads; h++)
         {
-            Span<float> m = scoreWeights.Span.Slice(h * tokens * _channels, tokens * _channels);
-            Span<float> u = valueWeights.Span.Slice(h * tokens * _channels, tokens * _channels);
-            Gemm.Linear(kernels, keys.Span[(h * headDim)..], tokens, _queryFold[h], m, xStride: _embed);
-            Gemm.Linear(kernels, values.Span[(h * headDim)..], tokens, _visualOutFold[h], u, xStride: _embed);
+            Gemm.Linear(kernels, keys[(h * HeadDim)..], tokens, weights.Query[h], scoreWeights.Span.Slice(h * headFloats, headFloats), xStride: _embed);
+            Gemm.Linear(kernels, values[(h * HeadDim)..], tokens, weights.VisualOut[h], valueWeights.Span.Slice(h * headFloats, headFloats), xStride: _embed);
         }
 
         if (!pass.IsPlanning)
-            FoldQueryBias(keys, tokens, scoreBias);
+            FoldQueryBias(weights.QueryBias, keys, tokens, scoreBias);
 
-        using WorkspaceBuffer attended = pass.Rent(headTokens, _channels);
+        using WorkspaceBuffer sums = pass.Rent(headTokens, _channels);
         using (WorkspaceBuffer working = pass.Rent(BiAttention.WorkspaceFloats(kernels, cells, _channels, headTokens)))
         {
             BiAttention.Forward(
-                kernels, visual, cells, _channels, _heads, tokens, scoreWeights, scoreBias, valueWeights, _visualOutBias, Clamp, working, attended);
+                kernels, visual, cells, _channels, _heads, tokens, attended, scoreWeights, scoreBias, valueWeights, weights.VisualOutBias, Clamp, working, sums);
         }
 
         // Text side: the weights of a row sum to 1, so projecting the weighted sum equals weighting the projections, bias included.
-        using WorkspaceBuffer collected = pass.Rent(tokens, _embed);
         for (int h = 0; h < _heads; h++)
-        {
-            Span<float> sums = attended.Span.Slice(h * tokens * _channels, tokens * _channels);
-            Gemm.Linear(kernels, sums, tokens, _visualValue[h], collected.Span[(h * headDim)..], yStride: _embed);
-        }
-
-        Gemm.Linear(kernels, collected, tokens, _textOut, text, residual: text);
+            Gemm.Linear(kernels, sums.Span.Slice(h * headFloats, headFloats), tokens, weights.VisualValue[h], collected[(h * HeadDim)..], yStride: _embed);
     }
 
-    private void FoldQueryBias(ReadOnlySpan<float> keys, int tokens, Span<float> bias)
+    private void AttendPlain(
+        ForwardPass pass, Plain weights, Span<float> visual, int cells, int tokens, int attended, ReadOnlySpan<float> keys, ReadOnlySpan<float> values,
+        Span<float> collected)
     {
-        int headDim = _embed / _heads;
+        KernelContext kernels = pass.Kernels;
+        int headFloats = tokens * HeadDim;
+        using WorkspaceBuffer queries = pass.Rent(cells, _embed);
+        using WorkspaceBuffer visualValues = pass.Rent(cells, _embed);
+        using WorkspaceBuffer output = pass.Rent(cells, _embed);
+        Gemm.Linear(kernels, visual, cells, weights.Query, queries);
+        Gemm.Linear(kernels, visual, cells, weights.VisualValue, visualValues);
+        using WorkspaceBuffer headKeys = pass.Rent(headFloats);
+        using WorkspaceBuffer headValues = pass.Rent(headFloats);
+        using WorkspaceBuffer sums = pass.Rent(headFloats);
+        using WorkspaceBuffer zeros = pass.Rent(Math.Max(tokens, HeadDim));
+        using (WorkspaceBuffer working = pass.Rent(BiAttention.WorkspaceFloats(kernels, cells, HeadDim, tokens)))
+        {
+            if (!pass.IsPlanning)
+                zeros.Span.Clear();
+            for (int h = 0; h < _heads; h++)
+            {
+                int first = h * HeadDim;
+                if (!pass.IsPlanning)
+                {
+                    Rows(keys[first..], _embed, headKeys, HeadDim, tokens);
+                    Rows(values[first..], _embed, headValues, HeadDim, tokens);
+                }
+
+                BiAttention.ForwardHead(
+                    kernels, queries.Span[first..], visualValues.Span[first..], output.Span[first..], _embed, cells, HeadDim, tokens, attended, headKeys, headValues,
+                    zeros, Clamp, working, sums);
+                if (!pass.IsPlanning)
+                    Rows(sums, HeadDim, collected[first..], _embed, tokens);
+            }
+        }
+
+        Gemm.Linear(kernels, output, cells, weights.VisualOut, visual, residual: visual);
+
+        void Rows(ReadOnlySpan<float> from, int fromStride, Span<float> to, int toStride, int count)
+        {
+            for (int i = 0; i < count; i++)
+                from.Slice(i * fromStride, HeadDim).CopyTo(to[(i * toStride)..]);
+        }
+    }
+
+    private void FoldQueryBias(float[] queryBias, ReadOnlySpan<float> keys, int tokens, Span<float> bias)
+    {
         for (int h = 0; h < _heads; h++)
         {
             for (int t = 0; t < tokens; t++)
-                bias[(h * tokens) + t] = TensorPrimitives.Dot(_queryBias.AsSpan(h * headDim, headDim), keys.Slice((t * _embed) + (h * headDim), headDim));
+                bias[(h * tokens) + t] = TensorPrimitives.Dot(queryBias.AsSpan(h * HeadDim, HeadDim), keys.Slice((t * _embed) + (h * HeadDim), HeadDim));
         }
     }
 
@@ -155,4 +242,11 @@ internal sealed class VLFuse
             weight.AsSpan((row * stride) + first, count).CopyTo(result.AsSpan(row * count));
         return result;
     }
+
+    /// <summary>Weights for the folded order, one matrix a head.</summary>
+    private sealed record Folded(
+        float[] QueryBias, PackedMatrix[] Query, PackedMatrix[] VisualOut, float[] VisualOutBias, PackedMatrix[] VisualValue);
+
+    /// <summary>Weights for the order in which the original computes.</summary>
+    private sealed record Plain(PackedMatrix Query, PackedMatrix VisualValue, PackedMatrix VisualOut);
 }

@@ -59,8 +59,19 @@ public class BertLayerTests
         int[] ids = layer.Integers("ids")[..real];
         var encoder = new BertEncoder(layer.Weights, Config(layer));
         var hidden = new float[real * width];
-        layer.Run(pass => encoder.Forward(pass, ids, hidden));
+        layer.Run(pass => encoder.Forward(pass, ids, real, hidden));
         RecordedLayer.AssertClose(layer.Values("hidden1").AsSpan(0, hidden.Length), hidden, 1e-5);
+    }
+
+    [Theory]
+    [MemberData(nameof(Encoders))]
+    public void The_encoder_with_padding_equals_the_recording(string name, SimdIsa isa)
+    {
+        using var layer = new RecordedLayer(name, isa);
+        var encoder = new BertEncoder(layer.Weights, Config(layer));
+        float[] hidden = layer.Values("hidden1");
+        layer.Run(pass => encoder.Forward(pass, layer.Integers("ids"), layer.Integers("mask").Sum(), hidden));
+        RecordedLayer.AssertClose(layer.Values("hidden1"), hidden, 1e-5);
     }
 
     private static float[] KeyBias(RecordedLayer layer) => [.. layer.Integers("mask").Select(m => m == 1 ? 0 : Masked)];
