@@ -54,6 +54,13 @@ internal sealed class BenchPrompt
         return new BenchPrompt(prompt, words);
     }
 
+    /// <summary>So many labels of two words, which with the separator are three tokens each; split over as many prompts as the model needs.</summary>
+    public static BenchPrompt OfLabels(int count)
+    {
+        string[] labels = [.. Enumerable.Range(0, count).Select(i => $"thing{i} part")];
+        return new BenchPrompt(Prompt.FromCategories(labels), [.. labels.SelectMany(label => Words(label + " ."))]);
+    }
+
     /// <summary>A vocabulary of the model's size: specials, the prompt's words, and fillers.</summary>
     public byte[] Vocabulary(GlipConfig config)
     {

@@ -90,7 +90,7 @@ public class BenchCommandTests
         using var document = JsonDocument.Parse(output.ToString());
         JsonElement report = document.RootElement;
         Assert.Superset(
-            new HashSet<string> { "median_s", "min_s", "threads", "isa", "macs", "peak_rss_bytes", "allocated_bytes", "stages" }, Names(report).ToHashSet());
+            new HashSet<string> { "median_s", "min_s", "repeated_s", "threads", "isa", "macs", "peak_rss_bytes", "allocated_bytes", "stages" }, Names(report).ToHashSet());
         Assert.InRange(report.GetProperty("min_s").GetDouble(), double.Epsilon, report.GetProperty("median_s").GetDouble());
         Assert.InRange(report.GetProperty("allocated_bytes").GetInt64(), 0, 4096);
 
@@ -121,8 +121,20 @@ public class BenchCommandTests
         Assert.Equal(2, document.RootElement.GetProperty("labels").GetInt32());
     }
 
+    [Fact]
+    public void Lists_of_labels_may_be_longer_than_the_model_reads()
+    {
+        using var output = new StringWriter();
+        ModelCommand.Measure(SmallModel.Config, 64, 96, BenchPrompt.OfLabels(100), SimdIsas.Best, threads: 1, repeat: 1).Write(output, ReportFormat.Json);
+        using var document = JsonDocument.Parse(output.ToString());
+        Assert.Equal(100, document.RootElement.GetProperty("labels").GetInt32());
+        Assert.Equal(302, document.RootElement.GetProperty("tokens").GetInt32());
+        Assert.True(document.RootElement.GetProperty("repeated_s").GetDouble() > 0);
+    }
+
     [Theory]
-    [InlineData("--prompt and --tokens exclude each other", "model", "--prompt", "dog", "--tokens", "5")]
+    [InlineData("--prompt, --tokens and --labels exclude each other", "model", "--prompt", "dog", "--tokens", "5")]
+    [InlineData("--prompt, --tokens and --labels exclude each other", "model", "--labels", "3", "--tokens", "5")]
     [InlineData("--prompt has 255 words and signs, glip-t reads 254", "model", "--prompt", LongPrompt)]
     [InlineData("'sse9' is not an instruction set: expected auto, avx512, avx2", "gemm", "--isa", "sse9")]
     [InlineData("--shape '1x2'", "gemm", "--shape", "1x2")]
