@@ -1,4 +1,5 @@
 using System.IO.MemoryMappedFiles;
+using Glip.Kernels;
 
 namespace Glip.Managed.Weights;
 
@@ -52,6 +53,13 @@ internal sealed unsafe class MappedFile : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, Length - length);
         return new ReadOnlySpan<byte>(_start + offset, length);
+    }
+
+    /// <summary>The same bytes as memory that does not move, valid until this object is disposed.</summary>
+    public FixedMemory Fixed(long offset, int length)
+    {
+        _ = Slice(offset, length);
+        return new FixedMemory(this, _start + offset, length);
     }
 
     public void Dispose()

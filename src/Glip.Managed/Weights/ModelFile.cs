@@ -40,6 +40,8 @@ public sealed class ModelFile : WeightSource
         _file = file;
         Config = ReadConfig(file);
         _vocabulary = ReadVocabulary(file, Config);
+        if (file.Metadata.TryGetValue(PackedForm.Key, out string? packed))
+            Packed = new PackedWeights(file, PackedForm.Parse(packed, file.Name));
         TensorNames = [.. file.Entries.Select(e => e.Name).Where(name => !IsOwnTensor(name))];
         if (file.Metadata.ContainsKey(PromptsKey))
             StoredPrompts = ReadPrompts(file, Config);
@@ -60,6 +62,9 @@ public sealed class ModelFile : WeightSource
 
     /// <inheritdoc/>
     internal override IReadOnlyList<PromptRows>? StoredPrompts { get; }
+
+    /// <inheritdoc/>
+    internal override PackedWeights? Packed { get; }
 
     /// <summary>Opens the model file at <paramref name="path"/>.</summary>
     /// <exception cref="GlipFormatException">It is not a whole GLIP model file; the message says what was found instead.</exception>
@@ -155,7 +160,13 @@ public sealed class ModelFile : WeightSource
             if (StoredPrompts is not null && parameter.Name.StartsWith(TextEncoderPrefix, StringComparison.Ordinal))
                 continue;
             if (!_file.TryGetTensor(parameter.Name, out WeightTensor tensor))
+            {
+                // A packed file has its blocks instead; whoever builds the network finds out what is missing.
+                if (Packed is not null)
+                    continue;
                 throw new GlipFormatException($"{Name}: tensor '{parameter.Name}' is missing, expected {DisplayText.Shape(parameter.Shape)}");
+            }
+
             if (!tensor.Shape.SequenceEqual(parameter.Shape))
             {
                 throw new GlipFormatException(

@@ -25,6 +25,9 @@ public abstract class WeightSource : IDisposable
     /// </summary>
     internal virtual IReadOnlyList<PromptRows>? StoredPrompts => null;
 
+    /// <summary>The weights in the form that kernels read, if the source has them so; then it has only the small ones as tensors.</summary>
+    internal virtual PackedWeights? Packed => null;
+
     /// <summary>Finds a tensor. Its bytes stay valid until this source is disposed.</summary>
     public abstract bool TryGetTensor(string name, out WeightTensor tensor);
 
