@@ -26,6 +26,7 @@ internal static class BenchCommandLine
                 [WindowAttentionShape.Grammar, BertLayerShape.Grammar, MultiHeadAttentionShape.Grammar, BiAttentionShape.Grammar], output),
             ShapesCommand.Create(output),
             ModelCommand.Create(output),
+            MemoryCommand.Create(output),
         };
 
         ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });

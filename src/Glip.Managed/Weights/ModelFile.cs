@@ -107,6 +107,15 @@ public sealed class ModelFile : WeightSource
     }
 
     /// <inheritdoc/>
+    internal override bool TryLend(string name, out TensorLease lease)
+    {
+        if (!IsOwnTensor(name))
+            return _file.TryLend(name, out lease);
+        lease = default;
+        return false;
+    }
+
+    /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (disposing)

@@ -87,6 +87,21 @@ internal sealed class SafetensorsFile : IDisposable
         return true;
     }
 
+    /// <summary>Finds a tensor for a moment. A mapped file's pages are this process's only for so long.</summary>
+    public bool TryLend(string name, out TensorLease lease)
+    {
+        if (_mapped is null || !_byName.TryGetValue(name, out SafetensorsEntry? entry) || entry.ByteCount == 0)
+        {
+            bool found = TryGetTensor(name, out WeightTensor whole);
+            lease = new TensorLease(whole, null);
+            return found;
+        }
+
+        MappedPart part = _mapped.Map(_dataStart + entry.Offset, entry.ByteCount);
+        lease = new TensorLease(new WeightTensor(entry.Name, entry.Type, entry.Shape, part.Bytes), part);
+        return true;
+    }
+
     /// <summary>What the header says of a tensor; null if there is none of this name.</summary>
     public SafetensorsEntry? Find(string name) => _byName.GetValueOrDefault(name);
 

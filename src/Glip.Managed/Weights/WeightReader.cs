@@ -94,7 +94,8 @@ internal sealed class WeightReader(WeightSource source, KernelContext kernels, W
     /// <exception cref="GlipFormatException">Missing, of another shape, or not finite.</exception>
     public LooseMatrix Loose(string name, params ReadOnlySpan<int> shape)
     {
-        WeightTensor tensor = Find(name, shape);
+        using TensorLease lease = Find(name, shape);
+        WeightTensor tensor = lease.Tensor;
         int columns = tensor.Bytes.Length / tensor.Type.ByteSize() / shape[0];
         if (store.WidensHalves || tensor.Type is not (TensorType.F16 or TensorType.BF16))
             return LooseMatrix.Of(Singles(name, shape), columns);
@@ -112,19 +113,22 @@ internal sealed class WeightReader(WeightSource source, KernelContext kernels, W
     /// <exception cref="GlipFormatException">Missing, of another shape, or not finite.</exception>
     public float[] Singles(string name, params ReadOnlySpan<int> shape)
     {
-        WeightTensor tensor = Find(name, shape);
+        using TensorLease lease = Find(name, shape);
+        WeightTensor tensor = lease.Tensor;
         float[] values = TensorConversion.ReadSingles(tensor);
         CheckFinite(tensor.Name, values);
         return values;
     }
 
-    private WeightTensor Find(string name, ReadOnlySpan<int> shape)
+    private TensorLease Find(string name, ReadOnlySpan<int> shape)
     {
-        if (!source.TryGetTensor(prefix + name, out WeightTensor tensor))
+        if (!source.TryLend(prefix + name, out TensorLease lease))
             throw new GlipFormatException($"{source.Name}: tensor {prefix}{name} is missing (expected {Describe(shape)})");
-        if (!tensor.Shape.SequenceEqual(shape))
-            throw new GlipFormatException($"{source.Name}: tensor {tensor.Name} has shape {Describe(tensor.Shape)}, expected {Describe(shape)}");
-        return tensor;
+        if (lease.Tensor.Shape.SequenceEqual(shape))
+            return lease;
+        string found = Describe(lease.Tensor.Shape);
+        lease.Dispose();
+        throw new GlipFormatException($"{source.Name}: tensor {prefix}{name} has shape {found}, expected {Describe(shape)}");
     }
 
     private void CheckFinite(string name, ReadOnlySpan<float> values)
