@@ -44,47 +44,42 @@ internal abstract class LooseMatrix
     /// <summary>Packs rows, one for each column of the product, or columns.</summary>
     public abstract void PackInto(PackedMatrix matrix, KernelContext kernels, ReadOnlySpan<float> bias, bool columns);
 
-    /// <summary>Copies all elements as they are.</summary>
-    public abstract void CopyTo(FixedMemory memory);
-
     protected abstract LooseMatrix Below(LooseMatrix[] parts);
 
     private sealed class Elements<T>(PanelType type, T[] values, int width) : LooseMatrix
         where T : unmanaged
     {
+        private readonly T[] _values = values;
+
         public override PanelType Type => type;
 
-        public override LooseMatrix Rows(int first, int count) => With(values.AsSpan(first * width, count * width).ToArray(), width);
+        public override LooseMatrix Rows(int first, int count) => With(_values.AsSpan(first * width, count * width).ToArray(), width);
 
         public override LooseMatrix Columns(int first, int count)
         {
-            int rows = values.Length / width;
+            int rows = _values.Length / width;
             var result = new T[rows * count];
             for (int row = 0; row < rows; row++)
-                values.AsSpan((row * width) + first, count).CopyTo(result.AsSpan(row * count));
+                _values.AsSpan((row * width) + first, count).CopyTo(result.AsSpan(row * count));
             return With(result, count);
         }
 
         public override LooseMatrix ToChannelsLast(int cells) =>
-            With(Conv2d.ToChannelsLast<T>(values, values.Length / width, width / cells, cells), width);
+            With(Conv2d.ToChannelsLast<T>(_values, _values.Length / width, width / cells, cells), width);
 
         public override void PackInto(PackedMatrix matrix, KernelContext kernels, ReadOnlySpan<float> bias, bool columns)
         {
-            if (values is float[] singles && columns)
+            if (_values is float[] singles && columns)
                 matrix.PackColumns(kernels, singles, bias);
-            else if (values is float[] singleRows)
+            else if (_values is float[] singleRows)
                 matrix.PackRows(kernels, singleRows, bias);
             else if (columns)
-                matrix.PackColumns(kernels, (ushort[])(object)values, bias);
+                matrix.PackColumns(kernels, (ushort[])(object)_values, bias);
             else
-                matrix.PackRows(kernels, (ushort[])(object)values, bias);
+                matrix.PackRows(kernels, (ushort[])(object)_values, bias);
         }
 
-        public override void CopyTo(FixedMemory memory) => values.CopyTo(memory.Span<T>());
-
         protected override LooseMatrix Below(LooseMatrix[] parts) => With([.. parts.SelectMany(p => ((Elements<T>)p)._values)], width);
-
-        private T[] _values => values;
 
         private Elements<T> With(T[] elements, int columns) => new(type, elements, columns);
     }

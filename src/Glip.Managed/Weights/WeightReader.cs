@@ -61,15 +61,34 @@ internal sealed class WeightReader(WeightSource source, KernelContext kernels, W
         return filter;
     }
 
-    /// <summary>A table [rows, width] whose rows are looked up.</summary>
+    /// <summary>A table [rows, width] whose rows are looked up. It can be the model's largest tensor, so it goes straight to its place.</summary>
     public WeightTable Table(string name, int rows, int width)
     {
         string block = prefix + name + PackedWeights.Suffix;
-        LooseMatrix? loose = store.IsPacked ? null : Loose(name, rows, width);
-        PanelType type = loose?.Type ?? store.PackedType(block);
-        FixedMemory memory = store.Block(block, type, FixedMemory.WholeLines((long)rows * width * type.ElementBytes()));
-        loose?.CopyTo(memory);
+        if (store.IsPacked)
+        {
+            PanelType packed = store.PackedType(block);
+            return new WeightTable(packed, width, store.Block(block, packed, TableBytes(packed)));
+        }
+
+        using TensorLease lease = Find(name, [rows, width]);
+        PanelType type = KeptType(lease.Tensor);
+        FixedMemory memory = store.Block(block, type, TableBytes(type));
+        if (type == PanelType.Single)
+        {
+            Span<float> values = memory.Span<float>()[..(rows * width)];
+            TensorConversion.ReadSingles(lease.Tensor, values);
+            CheckFinite(lease.Tensor.Name, values);
+        }
+        else
+        {
+            CheckFinite(lease.Tensor);
+            lease.Tensor.Bytes.CopyTo(memory.Span<byte>());
+        }
+
         return new WeightTable(type, width, memory);
+
+        long TableBytes(PanelType type) => FixedMemory.WholeLines((long)rows * width * type.ElementBytes());
     }
 
     /// <summary>A packed matrix of any origin.</summary>
@@ -97,16 +116,11 @@ internal sealed class WeightReader(WeightSource source, KernelContext kernels, W
         using TensorLease lease = Find(name, shape);
         WeightTensor tensor = lease.Tensor;
         int columns = tensor.Bytes.Length / tensor.Type.ByteSize() / shape[0];
-        if (store.WidensHalves || tensor.Type is not (TensorType.F16 or TensorType.BF16))
-            return LooseMatrix.Of(Singles(name, shape), columns);
-        ushort[] halves = MemoryMarshal.Cast<byte, ushort>(tensor.Bytes).ToArray();
-
-        // All ones in the exponent stand for infinity and NaN.
-        ushort exponent = (ushort)(tensor.Type == TensorType.F16 ? 0x7C00 : 0x7F80);
-        int index = Array.FindIndex(halves, bits => (bits & exponent) == exponent);
-        if (index >= 0)
-            CheckFinite(tensor.Name, Singles(name, shape));
-        return LooseMatrix.Of(tensor.Type == TensorType.F16 ? PanelType.Half : PanelType.BFloat16, halves, columns);
+        PanelType type = KeptType(tensor);
+        if (type == PanelType.Single)
+            return LooseMatrix.Of(Singles(tensor), columns);
+        CheckFinite(tensor);
+        return LooseMatrix.Of(type, MemoryMarshal.Cast<byte, ushort>(tensor.Bytes).ToArray(), columns);
     }
 
     /// <summary>A tensor's elements in single precision, to be packed or worked into a matrix.</summary>
@@ -114,11 +128,23 @@ internal sealed class WeightReader(WeightSource source, KernelContext kernels, W
     public float[] Singles(string name, params ReadOnlySpan<int> shape)
     {
         using TensorLease lease = Find(name, shape);
-        WeightTensor tensor = lease.Tensor;
+        return Singles(lease.Tensor);
+    }
+
+    private float[] Singles(WeightTensor tensor)
+    {
         float[] values = TensorConversion.ReadSingles(tensor);
         CheckFinite(tensor.Name, values);
         return values;
     }
+
+    /// <summary>How a tensor's numbers are kept.</summary>
+    private PanelType KeptType(WeightTensor tensor) => tensor.Type switch
+    {
+        TensorType.F16 when !store.WidensHalves => PanelType.Half,
+        TensorType.BF16 when !store.WidensHalves => PanelType.BFloat16,
+        _ => PanelType.Single,
+    };
 
     private TensorLease Find(string name, ReadOnlySpan<int> shape)
     {
@@ -129,6 +155,17 @@ internal sealed class WeightReader(WeightSource source, KernelContext kernels, W
         string found = Describe(lease.Tensor.Shape);
         lease.Dispose();
         throw new GlipFormatException($"{source.Name}: tensor {prefix}{name} has shape {found}, expected {Describe(shape)}");
+    }
+
+    private void CheckFinite(WeightTensor halves)
+    {
+        // All ones in the exponent stand for infinity and NaN.
+        int exponent = halves.Type == TensorType.F16 ? 0x7C00 : 0x7F80;
+        foreach (ushort bits in MemoryMarshal.Cast<byte, ushort>(halves.Bytes))
+        {
+            if ((bits & exponent) == exponent)
+                CheckFinite(halves.Name, TensorConversion.ReadSingles(halves));
+        }
     }
 
     private void CheckFinite(string name, ReadOnlySpan<float> values)
