@@ -40,6 +40,10 @@ internal static class BenchCommandLine
         {
             return Report(WrongUsage, e is ArgumentException { ParamName: { } name } ? e.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : e.Message);
         }
+        catch (InsufficientMemoryException e)
+        {
+            return Report(Failure, e.Message);
+        }
         catch (Exception e) when (e is OverflowException or OutOfMemoryException)
         {
             return Report(Failure, "out of memory: choose smaller shapes");

@@ -103,6 +103,7 @@ public sealed class GlipDetector : IDisposable
     /// <exception cref="GlipFormatException">Not a model file, damaged, or its tensors do not fit its configuration.</exception>
     /// <exception cref="ArgumentException">An unknown instruction set.</exception>
     /// <exception cref="PlatformNotSupportedException">An instruction set that this process cannot run.</exception>
+    /// <exception cref="InsufficientMemoryException">The process may not have as much memory.</exception>
     public static GlipDetector Load(string path, GlipOptions? options = null) => Load(ModelFile.Open(path), options);
 
     /// <summary>Builds a model from any source of weights, which becomes the detector's to dispose of: at once, because everything needed is copied, unless it is a
@@ -116,6 +117,13 @@ public sealed class GlipDetector : IDisposable
         try
         {
             return new GlipDetector(weights, options ?? new GlipOptions());
+        }
+        catch (OutOfMemoryException e)
+        {
+            weights.Dispose();
+            throw new InsufficientMemoryException(
+                $"{weights.Name}: loading it needs more memory than this process may still have (the garbage collector's limit is "
+                + $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes} bytes)", e);
         }
         catch
         {
@@ -142,6 +150,7 @@ public sealed class GlipDetector : IDisposable
     /// </remarks>
     /// <exception cref="ArgumentException">The picture is too large after resizing, a phrase is too long, an option is out of range, or the call needs more
     /// memory than <see cref="GlipOptions.MaxWorkspaceBytes"/> allows.</exception>
+    /// <exception cref="InsufficientMemoryException">The process may not have as much memory; the detector goes on to serve smaller calls.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions? options = null, CancellationToken cancellationToken = default)
     {

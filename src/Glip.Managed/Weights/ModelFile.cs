@@ -164,15 +164,19 @@ public sealed class ModelFile : WeightSource
 
     private void CheckParameters()
     {
+        long elements = 0;
         foreach (ModelParameter parameter in ParameterList.Of(Config))
         {
             if (StoredPrompts is not null && parameter.Name.StartsWith(TextEncoderPrefix, StringComparison.Ordinal))
                 continue;
             if (!_file.TryGetTensor(parameter.Name, out WeightTensor tensor))
             {
-                // A packed file has its blocks instead; whoever builds the network finds out what is missing.
-                if (Packed is not null)
+                // A packed file has its blocks instead; whoever builds the network finds out what is missing, if there can be so many.
+                elements += parameter.Shape.Aggregate(1L, (product, dimension) => product * dimension);
+                if (Packed is not null && elements <= _file.Length)
                     continue;
+                if (Packed is not null)
+                    throw new GlipFormatException($"{Name}: the configuration has more parameters than the {_file.Length} bytes of this packed file hold");
                 throw new GlipFormatException($"{Name}: tensor '{parameter.Name}' is missing, expected {DisplayText.Shape(parameter.Shape)}");
             }
 

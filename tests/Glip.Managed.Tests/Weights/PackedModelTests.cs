@@ -137,13 +137,15 @@ public sealed class PackedModelTests : IDisposable
         AssertRefused("glip.packed: expected a JSON object with isa, width, granule and source, found '{}'", _ => { }, "{}");
         AssertRefused("glip.packed: width must be a multiple of granule, found 3 and 2", _ => { }, """{"isa":"x","width":3,"granule":2,"source":""}""");
 
+        AssertRefused("the configuration has more parameters than the ", _ => { }, layers: "2147000000");
+
         static void Change(List<Tensor> tensors, Func<Tensor, Tensor> change)
         {
             int at = tensors.FindIndex(t => t.Name == Block);
             tensors[at] = change(tensors[at]);
         }
 
-        void AssertRefused(string message, Action<List<Tensor>> spoil, string? form = null)
+        void AssertRefused(string message, Action<List<Tensor>> spoil, string? form = null, string layers = "2")
         {
             using SafetensorsFile file = SafetensorsFile.Open(packed);
             var tensors = new List<Tensor>();
@@ -156,6 +158,7 @@ public sealed class PackedModelTests : IDisposable
             spoil(tensors);
             Dictionary<string, string> metadata = new(file.Metadata);
             metadata[PackedForm.Key] = form ?? metadata[PackedForm.Key];
+            metadata[ModelFile.ConfigKey] = metadata[ModelFile.ConfigKey].Replace("\"num_convs\":2", $"\"num_convs\":{layers}", StringComparison.Ordinal);
             byte[] bytes = ModelBytes(tensors, metadata);
             Assert.Contains(message, Assert.Throws<GlipFormatException>(() => GlipDetector.Load(ModelFile.FromMemory(bytes, "x"))).Message, StringComparison.Ordinal);
         }
