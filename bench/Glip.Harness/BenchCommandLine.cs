@@ -26,6 +26,7 @@ internal static class BenchCommandLine
                 [WindowAttentionShape.Grammar, BertLayerShape.Grammar, MultiHeadAttentionShape.Grammar, BiAttentionShape.Grammar], output),
             ShapesCommand.Create(output),
             ModelCommand.Create(output),
+            MemoryCommand.Create(output),
         };
 
         ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
@@ -38,6 +39,10 @@ internal static class BenchCommandLine
         catch (Exception e) when (e is UsageException or ArgumentException)
         {
             return Report(WrongUsage, e is ArgumentException { ParamName: { } name } ? e.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : e.Message);
+        }
+        catch (InsufficientMemoryException e)
+        {
+            return Report(Failure, e.Message);
         }
         catch (Exception e) when (e is OverflowException or OutOfMemoryException)
         {

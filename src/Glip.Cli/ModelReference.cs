@@ -96,6 +96,10 @@ internal sealed record ModelReference
 
         internal override IReadOnlyList<PromptRows>? StoredPrompts => model.StoredPrompts;
 
+        internal override PackedWeights? Packed => model.Packed;
+
+        internal override bool TryLend(string name, out TensorLease lease) => model.TryLend(name, out lease);
+
         public override bool TryGetTensor(string name, out WeightTensor tensor) => model.TryGetTensor(name, out tensor);
 
         public override bool TryDescribe(string name, out TensorType type, out ReadOnlySpan<int> shape) => model.TryDescribe(name, out type, out shape);

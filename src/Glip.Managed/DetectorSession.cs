@@ -387,8 +387,18 @@ internal sealed class DetectorSession
                 + $"{nameof(GlipOptions)}.{nameof(GlipOptions.MaxWorkspaceBytes)} allows {_maxWorkspaceBytes}; choose a smaller size");
         }
 
-        _pass.Workspace.Reserve(plan.WorkspaceFloats);
-        _pass.Kernels.ReserveScratch(plan.ScratchFloats);
+        try
+        {
+            _pass.Workspace.Reserve(plan.WorkspaceFloats);
+            _pass.Kernels.ReserveScratch(plan.ScratchFloats);
+        }
+        catch (OutOfMemoryException e)
+        {
+            throw new InsufficientMemoryException(
+                $"{Input(geometry, lengths)} needs {plan.Bytes} bytes of workspace, more than this process may still have "
+                + $"(the garbage collector's limit is {GC.GetGCMemoryInfo().TotalAvailableMemoryBytes} bytes); choose a smaller size", e);
+        }
+
         return plan;
     }
 

@@ -29,6 +29,7 @@ public sealed class GlipDetector : IDisposable
     private const string DefaultModelFile = "models/glip-nano.safetensors";
 
     private readonly GlipModel _model;
+    private readonly WeightStore _weights;
     private readonly EncodedPrompts _prompts;
     private readonly TextCache _texts;
     private readonly AtssPostProcessor _postProcessor;
@@ -56,17 +57,22 @@ public sealed class GlipDetector : IDisposable
         _prompts = new EncodedPrompts(new WordPieceTokenizer(vocabulary), Config.MaxQueryLength);
         _texts = new TextCache(options.MaxTextCacheBytes);
         _postProcessor = new AtssPostProcessor(AtssSettings.Of(Config));
+        _weights = new WeightStore(weights, _isa, options.WidenWeights);
         _pool = new WorkerPool(options.Threads == 0 ? Environment.ProcessorCount : options.Threads);
         try
         {
             using var kernels = new KernelContext(_isa, _pool);
-            _model = new GlipModel(weights, kernels, options.FusionOrder);
+            _model = new GlipModel(weights, kernels, _weights, options.FusionOrder);
         }
         catch
         {
             _pool.Dispose();
+            _weights.Dispose();
             throw;
         }
+
+        if (!_weights.IsPacked)
+            weights.Dispose();
     }
 
     /// <summary>What messages call the model: its path, or <c>procedural:glip-t:77</c>.</summary>
@@ -81,30 +87,49 @@ public sealed class GlipDetector : IDisposable
     /// <summary>Threads that one call may use, the caller's included.</summary>
     public int Threads => _pool.Workers;
 
+    /// <summary>Where the weights are and how many bytes they take.</summary>
+    public WeightBytes Weights => _weights.Bytes;
+
     /// <summary>What the text encoder made of recent prompts.</summary>
     internal TextCache Texts => _texts;
 
     /// <summary>Memory kept for the next calls, in bytes, without that of calls that are running and of <see cref="Texts"/>.</summary>
     internal long ReservedBytes => _idle.Sum(session => session.ReservedBytes);
 
-    /// <summary>Loads a model file (safetensors, made by <c>glip-weights convert</c>).</summary>
+    /// <summary>Loads a model file (safetensors, made by <c>glip-weights convert</c>, or packed for an instruction set by <c>glip-weights pack</c>).</summary>
     /// <param name="path">The file.</param>
     /// <param name="options">Instruction set, threads, memory limit; null for defaults.</param>
     /// <exception cref="FileNotFoundException">No such file.</exception>
     /// <exception cref="GlipFormatException">Not a model file, damaged, or its tensors do not fit its configuration.</exception>
     /// <exception cref="ArgumentException">An unknown instruction set.</exception>
     /// <exception cref="PlatformNotSupportedException">An instruction set that this process cannot run.</exception>
+    /// <exception cref="InsufficientMemoryException">The process may not have as much memory.</exception>
     public static GlipDetector Load(string path, GlipOptions? options = null) => Load(ModelFile.Open(path), options);
 
-    /// <summary>Builds a model from any source of weights, which is disposed: everything needed is copied.</summary>
+    /// <summary>Builds a model from any source of weights, which becomes the detector's to dispose of: at once, because everything needed is copied, unless it is a
+    /// packed model file, which is used where it lies until the detector is disposed.</summary>
     /// <param name="weights">Configuration, vocabulary and tensors.</param>
     /// <param name="options">Instruction set, threads, memory limit; null for defaults.</param>
-    /// <exception cref="GlipFormatException">The tensors do not fit the configuration.</exception>
+    /// <exception cref="GlipFormatException">The tensors do not fit the configuration, or are packed for another instruction set.</exception>
     public static GlipDetector Load(WeightSource weights, GlipOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(weights);
-        using (weights)
+        try
+        {
             return new GlipDetector(weights, options ?? new GlipOptions());
+        }
+        catch (OutOfMemoryException e)
+        {
+            weights.Dispose();
+            throw new InsufficientMemoryException(
+                $"{weights.Name}: loading it needs more memory than this process may still have (the garbage collector's limit is "
+                + $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes} bytes)", e);
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Loads the small model that comes with the library (see <c>models/README.md</c> for what it knows).</summary>
@@ -125,6 +150,7 @@ public sealed class GlipDetector : IDisposable
     /// </remarks>
     /// <exception cref="ArgumentException">The picture is too large after resizing, a phrase is too long, an option is out of range, or the call needs more
     /// memory than <see cref="GlipOptions.MaxWorkspaceBytes"/> allows.</exception>
+    /// <exception cref="InsufficientMemoryException">The process may not have as much memory; the detector goes on to serve smaller calls.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions? options = null, CancellationToken cancellationToken = default)
     {
@@ -306,7 +332,7 @@ public sealed class GlipDetector : IDisposable
         return Load(path, options);
     }
 
-    /// <summary>Ends the worker threads and frees the memory. No call may be running.</summary>
+    /// <summary>Ends the worker threads and frees the memory; that of the weights after the last call that is running. No call may begin.</summary>
     public void Dispose()
     {
         if (_disposed)
@@ -314,6 +340,7 @@ public sealed class GlipDetector : IDisposable
         _disposed = true;
         _idle.Clear();
         _pool.Dispose();
+        _weights.Dispose();
     }
 
     private DetectorSession Rent(CancellationToken cancellationToken)
@@ -322,6 +349,8 @@ public sealed class GlipDetector : IDisposable
         cancellationToken.ThrowIfCancellationRequested();
         if (!_idle.TryTake(out DetectorSession? session))
             session = new DetectorSession(_model, _prompts, _texts, _postProcessor, _isa, _pool, _options);
+        bool held = false;
+        _weights.DangerousAddRef(ref held);
         session.Begin(cancellationToken);
         return session;
     }
@@ -330,5 +359,6 @@ public sealed class GlipDetector : IDisposable
     {
         session.End();
         _idle.Add(session);
+        _weights.DangerousRelease();
     }
 }

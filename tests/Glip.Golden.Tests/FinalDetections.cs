@@ -14,10 +14,11 @@ public static class FinalDetections
         return comparison;
     }
 
-    public static DetectionComparison Compare(GoldenCase golden, StageCollector stages) => DetectionMatcher.Compare(
-        Recorded(golden),
-        Read(stages.Floats("final.boxes"), stages.Floats("final.scores"), stages.Longs("final.labels")),
-        Borders(golden, stages));
+    public static DetectionComparison Compare(GoldenCase golden, StageCollector stages, float scoreTolerance = 3e-5f, float cornerTolerance = 0.01f) =>
+        DetectionMatcher.Compare(
+            Recorded(golden),
+            Read(stages.Floats("final.boxes"), stages.Floats("final.scores"), stages.Longs("final.labels")),
+            Borders(golden, stages), scoreTolerance, cornerTolerance);
 
     public static IReadOnlyList<ScoredBox> Recorded(GoldenCase golden) =>
         Read(golden.Expected["final.boxes"].Float, golden.Expected["final.scores"].Float, golden.Expected["final.labels"].Long);

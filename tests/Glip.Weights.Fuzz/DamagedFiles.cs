@@ -1,6 +1,8 @@
+using Glip.Kernels;
 using Glip.Managed.Weights;
 using Glip.Tests.Weights;
 using Glip.Tests.Weights.Torch;
+using Glip.WeightsTools;
 using static Glip.Tests.Weights.TinyModel;
 
 namespace Glip.Weights.Fuzz;
@@ -34,6 +36,8 @@ internal sealed class DamagedFiles
             _seeds.Add(new(LegacyFile.Write(pickle, [.. tensors.Select((t, i) => ($"{i}", 4, t.Bytes))]), bytes => bytes));
             _seeds.Add(new(ModelBytes([.. tensors, VocabularyTensor()], Metadata()), bytes => bytes));
         }
+
+        _seeds.Add(new(Packed(), bytes => bytes));
     }
 
     /// <summary>Number of different files that are damaged.</summary>
@@ -51,6 +55,15 @@ internal sealed class DamagedFiles
         for (int changes = random.Next(1, 6); changes > 0 && bytes.Count > 0; changes--)
             Change(bytes, random);
         return seed.Complete([.. bytes]);
+    }
+
+    /// <summary>The tiny model, packed for the one layout that every machine can load.</summary>
+    private static byte[] Packed()
+    {
+        using var folder = new TempFolder();
+        string packed = folder.File("packed");
+        ModelPacker.Pack(folder.Write("model", ModelBytes()), SimdIsa.Scalar, packed);
+        return File.ReadAllBytes(packed);
     }
 
     private void Change(List<byte> bytes, Random random)

@@ -150,7 +150,11 @@ internal sealed class FuzzRun : IDisposable
 
         if (file is not SafetensorsTensors)
             return;
-        using ModelFile model = ModelFile.FromMemory(bytes, "x");
+        var model = ModelFile.FromMemory(bytes, "x");
+        if (model.Packed is null)
+            model.Dispose();
+        else
+            GlipDetector.Load(model, new GlipOptions { Isa = "scalar", Threads = 1 }).Dispose();
     }
 
     private async Task<(int Code, string Error, string? Failure)> RunCommand()

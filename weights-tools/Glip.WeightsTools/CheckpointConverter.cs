@@ -93,6 +93,7 @@ internal static class CheckpointConverter
     public static ConversionReport Convert(ConversionRequest request, CancellationToken cancellation = default)
     {
         using TensorFile source = MmdetTensors.OrOriginal(TensorFile.Open(request.Source, request.Reading));
+        ModelPacker.RefusePacked(source);
         GlipConfig config = FindConfig(request, source);
         byte[] vocabulary = FindVocabulary(request, source, config);
         StageRecording? recording = request.GoldenPath is not null ? StageRecording.FromTrace(request.GoldenPath, allElements: false) : StageRecording.FromModel(source);

@@ -24,6 +24,7 @@ internal static class WeightsCommandLine
             InspectCommand.Create(),
             DiffCommand.Create(),
             VerifyCommand.Create(),
+            PackCommand.Create(),
         };
         ParseResult parsed = root.Parse(args);
         var streams = new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false };

@@ -20,15 +20,18 @@ public readonly record struct ConvWindow(int Kernel, int Stride, int Padding)
 public static unsafe class Conv2d
 {
     /// <summary>Reorders [O, C, kh, kw], as checkpoints store weights, into [O, kh, kw, C], the order in which NHWC windows are read.</summary>
+    /// <typeparam name="T">A number, of any size.</typeparam>
     /// <param name="weight">[O, C, k·k].</param>
     /// <param name="outputs">O.</param>
     /// <param name="channels">C.</param>
     /// <param name="cells">k·k.</param>
     /// <returns>[O, k·k, C], ready for <see cref="PackedMatrix.FromRows"/> with depth k·k·C.</returns>
-    public static float[] ToChannelsLast(ReadOnlySpan<float> weight, int outputs, int channels, int cells)
+    public static T[] ToChannelsLast<T>(ReadOnlySpan<T> weight, int outputs, int channels, int cells)
+        where T : unmanaged
     {
-        Check.Length(weight, (long)outputs * channels * cells, nameof(weight));
-        var result = new float[outputs * channels * cells];
+        long needed = (long)outputs * channels * cells;
+        Check.That(needed >= 0 && weight.Length >= needed, $"{nameof(weight)} needs {needed} elements, has {weight.Length}", nameof(weight));
+        var result = new T[outputs * channels * cells];
         for (int o = 0; o < outputs; o++)
         {
             for (int c = 0; c < channels; c++)

@@ -6,20 +6,28 @@ namespace Glip.Kernels;
 public sealed unsafe class WinogradFilter
 {
     private readonly PackedMatrix[] _positions = new PackedMatrix[WinogradConv2d.Positions];
-    private readonly float[] _bias;
+    private readonly FixedMemory _bias;
 
-    private WinogradFilter(KernelContext context, ReadOnlySpan<float> weight, int outputs, int channels, ReadOnlySpan<float> bias)
+    /// <summary>A filter in memory that holds it already, or that is going to be given it (<see cref="Fill"/>).</summary>
+    /// <param name="outputs">O.</param>
+    /// <param name="channels">C.</param>
+    /// <param name="layout">How the positions' matrices are cut into panels.</param>
+    /// <param name="memory"><see cref="BytesOf"/>.</param>
+    public WinogradFilter(int outputs, int channels, PanelLayout layout, FixedMemory memory)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(outputs, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(channels, 1);
         Outputs = outputs;
         Channels = channels;
-        _bias = bias.IsEmpty ? new float[outputs] : bias.ToArray();
-        var position = new float[outputs * channels];
+        Bytes = BytesOf(outputs, channels, layout);
+        Check.That(memory.Length >= Bytes, $"{nameof(memory)} has {memory.Length} bytes, needs {Bytes}", nameof(memory));
+
+        // Positions, one after the other; zeros, the bias that they share; the filter's own bias.
+        var shape = new PackedShape(outputs, channels, layout);
+        FixedMemory zeros = memory.Slice(WinogradConv2d.Positions * shape.PanelBytes, shape.BiasBytes);
+        _bias = memory.Slice(Bytes - shape.BiasBytes, shape.BiasBytes);
         for (int p = 0; p < WinogradConv2d.Positions; p++)
-        {
-            for (int i = 0; i < position.Length; i++)
-                position[i] = Transform(weight.Slice(i * 9, 9), p / 4, p % 4);
-            _positions[p] = PackedMatrix.FromRows(context, position, outputs, channels, []);
-        }
+            _positions[p] = new PackedMatrix(shape, memory.Slice(p * shape.PanelBytes, shape.PanelBytes), zeros);
     }
 
     /// <summary>Output channels.</summary>
@@ -29,11 +37,18 @@ public sealed unsafe class WinogradFilter
     public int Channels { get; }
 
     /// <summary>Bytes held.</summary>
-    public long Bytes => _positions.Sum(position => position.Bytes) + (_bias.Length * sizeof(float));
+    public long Bytes { get; }
 
     internal PackedMatrix this[int position] => _positions[position];
 
-    internal ReadOnlySpan<float> Bias => _bias;
+    internal ReadOnlySpan<float> Bias => _bias.Span<float>();
+
+    /// <summary>Bytes of a filter's memory.</summary>
+    public static long BytesOf(int outputs, int channels, PanelLayout layout)
+    {
+        var shape = new PackedShape(outputs, channels, layout);
+        return (WinogradConv2d.Positions * shape.PanelBytes) + (2 * shape.BiasBytes);
+    }
 
     /// <summary>Transforms and packs weights as checkpoints store them.</summary>
     /// <param name="context">Decides the panel width; a filter only fits contexts of the same instruction set.</param>
@@ -46,9 +61,32 @@ public sealed unsafe class WinogradFilter
         ArgumentNullException.ThrowIfNull(context);
         ArgumentOutOfRangeException.ThrowIfLessThan(outputs, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(channels, 1);
-        Check.Length(weight, 9L * outputs * channels, nameof(weight));
-        Check.That(bias.IsEmpty || bias.Length == outputs, $"{nameof(bias)} has {bias.Length} values for {outputs} outputs", nameof(bias));
-        return new WinogradFilter(context, weight, outputs, channels, bias);
+        PanelLayout layout = GemmTable.Layout(context.Isa);
+        var filter = new WinogradFilter(outputs, channels, layout, FixedMemory.Pinned(BytesOf(outputs, channels, layout)));
+        filter.Fill(context, weight, bias);
+        return filter;
+    }
+
+    /// <summary>Transforms and packs weights into the filter's memory.</summary>
+    /// <param name="context">Workers that share the work. Its instruction set need not be the one whose tiles read the panels.</param>
+    /// <param name="weight">[O, C, 3, 3].</param>
+    /// <param name="bias">[O], or empty for none.</param>
+    public void Fill(KernelContext context, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        Check.Length(weight, 9L * Outputs * Channels, nameof(weight));
+        Check.That(bias.IsEmpty || bias.Length == Outputs, $"{nameof(bias)} has {bias.Length} values for {Outputs} outputs", nameof(bias));
+        var position = new float[Outputs * Channels];
+        for (int p = 0; p < WinogradConv2d.Positions; p++)
+        {
+            for (int i = 0; i < position.Length; i++)
+                position[i] = Transform(weight.Slice(i * 9, 9), p / 4, p % 4);
+            _positions[p].PackRows(context, position, []);
+        }
+
+        Span<float> own = _bias.Span<float>();
+        bias.CopyTo(own);
+        own[bias.Length..].Clear();
     }
 
     /// <summary>Element (i, j) of G·g·Gᵀ, in double.</summary>

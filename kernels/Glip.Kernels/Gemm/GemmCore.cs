@@ -33,8 +33,14 @@ internal static unsafe class GemmCore
     /// <summary>Elements of the largest tile: 24 vectors of 512 bits.</summary>
     private const int MaxTile = 384;
 
-    /// <summary>Floats of the A block that <see cref="Multiply"/> needs for up to <paramref name="rows"/> rows: as filled, and turned for tiles that want that.</summary>
-    public static int PanelFloats(int rows) => PaddedRows(rows) * (RowStride + MaxDepth);
+    /// <summary>Columns of the widest panel.</summary>
+    private const int MaxWidth = 64;
+
+    /// <summary>
+    /// Floats that <see cref="Multiply"/> needs for up to <paramref name="rows"/> rows: the A block as filled, and turned for tiles that want that; a pass of a B panel that
+    /// had to be widened.
+    /// </summary>
+    public static int PanelFloats(int rows) => (PaddedRows(rows) * (RowStride + MaxDepth)) + (MaxWidth * MaxDepth);
 
     /// <summary>Every tile's height divides this.</summary>
     public const int RowGranule = 24;
@@ -94,16 +100,17 @@ internal static unsafe class GemmCore
             for (int j = firstColumn; j < endColumn; j += layout.Width)
             {
                 int width = Math.Min(layout.Width, endColumn - j), height = TTile.Rows(width);
-                float* bPanel = b.Panels + ((nint)j * b.Depth) + ((nint)k0 * width);
+                float* bStored = b.At(((nint)j * b.Depth) + ((nint)k0 * width));
+                float* bPanel = b.Type == PanelType.Single ? bStored : Widened<TOps, TVec>(b.Type, bStored, width * depth, turned + (PaddedRows(rows) * MaxDepth));
                 float* bias = k0 == 0 && b.Bias is not null ? b.Bias + j : null;
                 float* cPanel = c + (j - firstColumn);
                 var tile = TTile.Tile(width);
 
                 // While this panel is used, the one after it is fetched: of this pass, else the first of the next.
                 float* next = j + layout.Width < endColumn
-                    ? bPanel + ((nint)width * b.Depth)
-                    : b.Panels + ((nint)firstColumn * b.Depth) + ((nint)(k0 + depth < b.Depth ? k0 + depth : 0) * layout.Width);
-                int lines = GemmPrefetch.Lines(width * depth, (rows + height - 1) / height, depth);
+                    ? b.At(((nint)(j + width) * b.Depth) + ((nint)k0 * width))
+                    : b.At(((nint)firstColumn * b.Depth) + ((nint)(k0 + depth < b.Depth ? k0 + depth : 0) * layout.Width));
+                int lines = GemmPrefetch.Lines(width * depth * b.Type.ElementBytes() / sizeof(float), (rows + height - 1) / height, depth);
                 nint fetched = GemmPrefetch.Floats(lines, depth);
                 for (int i = 0; i < rows; i += height, next += fetched)
                 {
@@ -115,6 +122,15 @@ internal static unsafe class GemmCore
                 }
             }
         }
+    }
+
+    /// <summary>Half-size panels are widened once for all rows of the block, into memory that stays in the second-level cache.</summary>
+    private static float* Widened<TOps, TVec>(PanelType type, float* stored, int count, float* target)
+        where TOps : struct, ISimd<TVec>
+        where TVec : unmanaged
+    {
+        Widening.Run<TOps, TVec>(type, (ushort*)stored, target, count);
+        return target;
     }
 
     private static int TileRows<TTile>(int rows, int width)

@@ -42,6 +42,9 @@ internal unsafe interface ISimd<TVec>
     /// <summary>2 to the power of <paramref name="n"/>, which holds whole numbers from −126 to 127.</summary>
     static abstract TVec PowerOfTwo(TVec n);
 
+    /// <summary>The bits of Width half-size numbers as integers i, each turned into the float whose bits are <c>((i &amp; mask) &lt;&lt; shift) + add</c>.</summary>
+    static abstract TVec Expand(ushort* source, uint mask, int shift, uint add);
+
     /// <summary>Sum of all lanes.</summary>
     static abstract float Sum(TVec a);
 

@@ -54,6 +54,13 @@ internal readonly unsafe struct Simd128 : ISimd<Vec>
     public static Vec PowerOfTwo(Vec n) => ((Vector128.ConvertToInt32Native(n) + Vector128.Create(127)) << 23).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec Expand(ushort* source, uint mask, int shift, uint add)
+    {
+        Vector128<uint> wide = Vector128.WidenLower(Vector64.Load(source).ToVector128Unsafe());
+        return (((wide & Vector128.Create(mask)) << shift) + Vector128.Create(add)).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec a) => Vector128.Sum(a);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

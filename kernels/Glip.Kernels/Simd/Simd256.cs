@@ -53,6 +53,14 @@ internal readonly unsafe struct Simd256 : ISimd<Vec>
     public static Vec PowerOfTwo(Vec n) => ((Vector256.ConvertToInt32Native(n) + Vector256.Create(127)) << 23).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec Expand(ushort* source, uint mask, int shift, uint add)
+    {
+        Vector128<ushort> bits = Vector128.Load(source);
+        Vector256<uint> wide = Avx2.IsSupported ? Avx2.ConvertToVector256Int32(bits).AsUInt32() : Vector256.Create(Vector128.WidenLower(bits), Vector128.WidenUpper(bits));
+        return (((wide & Vector256.Create(mask)) << shift) + Vector256.Create(add)).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec a) => Vector256.Sum(a);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

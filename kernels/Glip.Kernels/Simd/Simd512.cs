@@ -53,6 +53,16 @@ internal readonly unsafe struct Simd512 : ISimd<Vec>
     public static Vec PowerOfTwo(Vec n) => ((Vector512.ConvertToInt32Native(n) + Vector512.Create(127)) << 23).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec Expand(ushort* source, uint mask, int shift, uint add)
+    {
+        Vector256<ushort> bits = Vector256.Load(source);
+        Vector512<uint> wide = Avx512F.IsSupported
+            ? Avx512F.ConvertToVector512UInt32(bits)
+            : Vector512.Create(Vector256.WidenLower(bits), Vector256.WidenUpper(bits));
+        return (((wide & Vector512.Create(mask)) << shift) + Vector512.Create(add)).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec a) => Vector512.Sum(a);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -50,6 +50,9 @@ internal readonly unsafe struct SimdScalar : ISimd<float>
     public static float PowerOfTwo(float n) => BitConverter.Int32BitsToSingle(((int)n + 127) << 23);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Expand(ushort* source, uint mask, int shift, uint add) => BitConverter.UInt32BitsToSingle(((*source & mask) << shift) + add);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(float a) => a;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using Vec = System.Numerics.Vector<float>;
 
@@ -51,6 +52,18 @@ internal readonly unsafe struct SimdVector : ISimd<Vec>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec PowerOfTwo(Vec n) => Vector.AsVectorSingle((Vector.ConvertToInt32Native(n) + Vector.Create(127)) << 23);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec Expand(ushort* source, uint mask, int shift, uint add)
+    {
+        // Loading half a vector has no name here; the fixed widths have one.
+        return Vec.Count switch
+        {
+            16 => Simd512.Expand(source, mask, shift, add).AsVector(),
+            8 => Simd256.Expand(source, mask, shift, add).AsVector(),
+            _ => Simd128.Expand(source, mask, shift, add).AsVector(),
+        };
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec a) => Vector.Sum(a);

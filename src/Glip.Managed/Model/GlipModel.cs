@@ -23,11 +23,15 @@ internal sealed class GlipModel
 
     /// <summary>Reads and packs all weights.</summary>
     /// <exception cref="GlipFormatException">A tensor is missing, has another shape or holds values that are not finite.</exception>
-    public GlipModel(WeightSource source, KernelContext kernels, FusionOrder order = FusionOrder.Cheaper)
+    /// <param name="source">Where they come from.</param>
+    /// <param name="kernels">Packs them.</param>
+    /// <param name="store">Where they are kept.</param>
+    /// <param name="order">Of the fusion's products.</param>
+    public GlipModel(WeightSource source, KernelContext kernels, WeightStore store, FusionOrder order = FusionOrder.Cheaper)
     {
         Config = source.Config;
         StoredPrompts = source.StoredPrompts;
-        var weights = new WeightReader(source, kernels);
+        var weights = new WeightReader(source, kernels, store);
         _text = source.StoredPrompts is null ? new BertEncoder(weights.Under(BertEncoder.Prefix), Config.Bert) : null;
         _backbone = new SwinBackbone(weights.Under("backbone.body."), Config.Swin);
         _pyramid = new FeaturePyramid(weights.Under("backbone.fpn."), Config.Swin, Config.Channels);

@@ -1,4 +1,5 @@
 using System.IO.MemoryMappedFiles;
+using Glip.Kernels;
 
 namespace Glip.Managed.Weights;
 
@@ -54,6 +55,20 @@ internal sealed unsafe class MappedFile : IDisposable
         return new ReadOnlySpan<byte>(_start + offset, length);
     }
 
+    /// <summary>The same bytes as memory that does not move, valid until this object is disposed.</summary>
+    public FixedMemory Fixed(long offset, int length)
+    {
+        _ = Slice(offset, length);
+        return new FixedMemory(this, _start + offset, length);
+    }
+
+    /// <summary>Maps the bytes <c>[offset, offset + length)</c>, at least one, a second time and for themselves.</summary>
+    public MappedPart Map(long offset, int length)
+    {
+        _ = Slice(offset, length);
+        return new MappedPart(_file!.CreateViewAccessor(offset, length, MemoryMappedFileAccess.Read), length);
+    }
+
     public void Dispose()
     {
         if (_disposed)
@@ -67,5 +82,34 @@ internal sealed unsafe class MappedFile : IDisposable
         }
 
         _file?.Dispose();
+    }
+}
+
+/// <summary>A part of a <see cref="MappedFile"/> with pages of its own, given back when it is disposed.</summary>
+internal sealed unsafe class MappedPart : IDisposable
+{
+    private readonly MemoryMappedViewAccessor _view;
+    private readonly int _length;
+    private byte* _start;
+
+    public MappedPart(MemoryMappedViewAccessor view, int length)
+    {
+        _view = view;
+        _length = length;
+        byte* pointer = null;
+        view.SafeMemoryMappedViewHandle.AcquirePointer(ref pointer);
+        _start = pointer + view.PointerOffset;
+    }
+
+    /// <summary>The bytes, valid until this object is disposed.</summary>
+    public ReadOnlySpan<byte> Bytes => _start is null ? throw new ObjectDisposedException(nameof(MappedPart)) : new(_start, _length);
+
+    public void Dispose()
+    {
+        if (_start is null)
+            return;
+        _start = null;
+        _view.SafeMemoryMappedViewHandle.ReleasePointer();
+        _view.Dispose();
     }
 }

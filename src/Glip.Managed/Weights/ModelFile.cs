@@ -40,6 +40,8 @@ public sealed class ModelFile : WeightSource
         _file = file;
         Config = ReadConfig(file);
         _vocabulary = ReadVocabulary(file, Config);
+        if (file.Metadata.TryGetValue(PackedForm.Key, out string? packed))
+            Packed = new PackedWeights(file, PackedForm.Parse(packed, file.Name));
         TensorNames = [.. file.Entries.Select(e => e.Name).Where(name => !IsOwnTensor(name))];
         if (file.Metadata.ContainsKey(PromptsKey))
             StoredPrompts = ReadPrompts(file, Config);
@@ -60,6 +62,9 @@ public sealed class ModelFile : WeightSource
 
     /// <inheritdoc/>
     internal override IReadOnlyList<PromptRows>? StoredPrompts { get; }
+
+    /// <inheritdoc/>
+    internal override PackedWeights? Packed { get; }
 
     /// <summary>Opens the model file at <paramref name="path"/>.</summary>
     /// <exception cref="GlipFormatException">It is not a whole GLIP model file; the message says what was found instead.</exception>
@@ -98,6 +103,15 @@ public sealed class ModelFile : WeightSource
         if (!IsOwnTensor(name))
             return _file.TryGetTensor(name, out tensor);
         tensor = default;
+        return false;
+    }
+
+    /// <inheritdoc/>
+    internal override bool TryLend(string name, out TensorLease lease)
+    {
+        if (!IsOwnTensor(name))
+            return _file.TryLend(name, out lease);
+        lease = default;
         return false;
     }
 
@@ -150,12 +164,22 @@ public sealed class ModelFile : WeightSource
 
     private void CheckParameters()
     {
+        long elements = 0;
         foreach (ModelParameter parameter in ParameterList.Of(Config))
         {
             if (StoredPrompts is not null && parameter.Name.StartsWith(TextEncoderPrefix, StringComparison.Ordinal))
                 continue;
             if (!_file.TryGetTensor(parameter.Name, out WeightTensor tensor))
+            {
+                // A packed file has its blocks instead; whoever builds the network finds out what is missing, if there can be so many.
+                elements += parameter.Shape.Aggregate(1L, (product, dimension) => product * dimension);
+                if (Packed is not null && elements <= _file.Length)
+                    continue;
+                if (Packed is not null)
+                    throw new GlipFormatException($"{Name}: the configuration has more parameters than the {_file.Length} bytes of this packed file hold");
                 throw new GlipFormatException($"{Name}: tensor '{parameter.Name}' is missing, expected {DisplayText.Shape(parameter.Shape)}");
+            }
+
             if (!tensor.Shape.SequenceEqual(parameter.Shape))
             {
                 throw new GlipFormatException(

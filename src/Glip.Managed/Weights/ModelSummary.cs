@@ -25,6 +25,9 @@ internal sealed record ModelSummary
     /// <summary>Prompts that a model without text encoder serves; null for one with it.</summary>
     public IReadOnlyList<string>? StoredPrompts { get; init; }
 
+    /// <summary>What the file was packed for; null if it holds plain parameters. Of a packed file, counts are those of its blocks, filling included.</summary>
+    public PackedForm? Packed { get; init; }
+
     /// <summary>Tokens of the vocabulary.</summary>
     public required int Tokens { get; init; }
 
@@ -66,6 +69,7 @@ internal sealed record ModelSummary
             Name = source.Name,
             Config = source.Config,
             StoredPrompts = source.StoredPrompts?.Select(p => p.Caption).ToArray(),
+            Packed = source.Packed?.Form,
             Tokens = VocabularyText.CountTokens(source.Vocabulary.Span),
             Tensors = source.TensorNames.Count,
             Parameters = elementsByName.Sum(e => e.Elements),
@@ -108,6 +112,8 @@ internal sealed record ModelSummary
         Line("threshold", Number(Config.DefaultThreshold));
         Line("names", Config.Names.Count == 0 ? "open vocabulary" : $"{Config.Names.Count}: {string.Join(", ", Config.Names)}");
         Line("tensors", $"{Tensors} ({string.Join(", ", Types.Select(t => $"{t.Tensors} {t.Type.SafetensorsName()}"))}), {DisplayText.Bytes(Bytes)}");
+        if (Packed is not null)
+            Line("packed for", $"{Packed.Isa}, panels of {Packed.Layout.Width} columns, from tensors of sha-256 {Packed.Source}");
         WriteParts(Parts, output);
 
         void Line(string key, string value) => output.WriteLine($"{key,-15} {value}");

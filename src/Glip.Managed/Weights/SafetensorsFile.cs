@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Buffers.Binary;
+using Glip.Kernels;
 
 namespace Glip.Managed.Weights;
 
@@ -15,6 +17,8 @@ internal sealed class SafetensorsFile : IDisposable
     private readonly SafetensorsHeader _header;
     private readonly Dictionary<string, SafetensorsEntry> _byName;
     private readonly long _dataStart;
+    private MemoryHandle _pin;
+    private bool _isPinned;
 
     private SafetensorsFile(MappedFile? mapped, ReadOnlyMemory<byte> memory, string name)
     {
@@ -83,7 +87,40 @@ internal sealed class SafetensorsFile : IDisposable
         return true;
     }
 
-    public void Dispose() => _mapped?.Dispose();
+    /// <summary>Finds a tensor for a moment. A mapped file's pages are this process's only for so long.</summary>
+    public bool TryLend(string name, out TensorLease lease)
+    {
+        if (_mapped is null || !_byName.TryGetValue(name, out SafetensorsEntry? entry) || entry.ByteCount == 0)
+        {
+            bool found = TryGetTensor(name, out WeightTensor whole);
+            lease = new TensorLease(whole, null);
+            return found;
+        }
+
+        MappedPart part = _mapped.Map(_dataStart + entry.Offset, entry.ByteCount);
+        lease = new TensorLease(new WeightTensor(entry.Name, entry.Type, entry.Shape, part.Bytes), part);
+        return true;
+    }
+
+    /// <summary>What the header says of a tensor; null if there is none of this name.</summary>
+    public SafetensorsEntry? Find(string name) => _byName.GetValueOrDefault(name);
+
+    /// <summary>A tensor's bytes as memory that does not move, valid until this object is disposed.</summary>
+    public unsafe FixedMemory Fixed(SafetensorsEntry entry)
+    {
+        if (_mapped is not null)
+            return _mapped.Fixed(_dataStart + entry.Offset, entry.ByteCount);
+        if (!_isPinned)
+            _pin = _memory.Pin();
+        _isPinned = true;
+        return new FixedMemory(this, (byte*)_pin.Pointer + _dataStart + entry.Offset, entry.ByteCount);
+    }
+
+    public void Dispose()
+    {
+        _mapped?.Dispose();
+        _pin.Dispose();
+    }
 
     private ReadOnlySpan<byte> Slice(long offset, int length) =>
         _mapped is null ? _memory.Span.Slice((int)offset, length) : _mapped.Slice(offset, length);

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Glip.Kernels;
 
 namespace Glip.Managed.Weights;
 
@@ -90,8 +91,8 @@ internal sealed class SafetensorsWriter : IDisposable
             json.WriteEndObject();
         }
 
-        // Spaces up to a multiple of 8, so that the first tensor is aligned in a mapped file.
-        int padding = -buffer.WrittenCount & 7;
+        // Spaces up to a cache line, so that the first tensor is aligned in a mapped file.
+        int padding = -buffer.WrittenCount & (FixedMemory.LineBytes - 1);
         buffer.GetSpan(padding)[..padding].Fill((byte)' ');
         buffer.Advance(padding);
 

@@ -1,3 +1,5 @@
+using Glip.Kernels;
+
 namespace Glip.Managed.Weights;
 
 /// <summary>Facts about <see cref="TensorType"/> values.</summary>
@@ -15,6 +17,15 @@ internal static class TensorTypes
 
     /// <summary>True for the types that weights may have.</summary>
     public static bool IsFloating(this TensorType type) => type is TensorType.F32 or TensorType.F16 or TensorType.BF16 or TensorType.F64;
+
+    /// <summary>The type that stores <paramref name="type"/>.</summary>
+    public static TensorType Of(PanelType type) => type switch
+    {
+        PanelType.Single => TensorType.F32,
+        PanelType.Half => TensorType.F16,
+        PanelType.BFloat16 => TensorType.BF16,
+        _ => throw new ArgumentOutOfRangeException(nameof(type), type, "is not a PanelType"),
+    };
 
     /// <summary>The name that safetensors files use.</summary>
     public static string SafetensorsName(this TensorType type) => type == TensorType.Bool ? "BOOL" : type.ToString();

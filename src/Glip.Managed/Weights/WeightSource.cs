@@ -25,8 +25,19 @@ public abstract class WeightSource : IDisposable
     /// </summary>
     internal virtual IReadOnlyList<PromptRows>? StoredPrompts => null;
 
+    /// <summary>The weights in the form that kernels read, if the source has them so; then it has only the small ones as tensors.</summary>
+    internal virtual PackedWeights? Packed => null;
+
     /// <summary>Finds a tensor. Its bytes stay valid until this source is disposed.</summary>
     public abstract bool TryGetTensor(string name, out WeightTensor tensor);
+
+    /// <summary>Finds a tensor for a moment, which a source may use to keep no more than that in memory.</summary>
+    internal virtual bool TryLend(string name, out TensorLease lease)
+    {
+        bool found = TryGetTensor(name, out WeightTensor tensor);
+        lease = new TensorLease(tensor, null);
+        return found;
+    }
 
     /// <summary>Finds a tensor's element type and shape without making its elements, which can be gigabytes.</summary>
     public virtual bool TryDescribe(string name, out TensorType type, out ReadOnlySpan<int> shape)

@@ -46,13 +46,33 @@ public unsafe class PackedMatrixTests
         Refusal.Names("bias", "bias has 3 values for 2 columns", () => PackedMatrix.FromRows(context, new float[6], 2, 3, new float[3]));
     }
 
+    [Fact]
+    public void MemoryAndElementsMustFit()
+    {
+        KernelContext context = TestContexts.Get(SimdIsas.Best);
+        var shape = new PackedShape(9, 5, GemmTable.Layout(context.Isa), PanelType.Half);
+        FixedMemory panels = FixedMemory.Pinned(shape.PanelBytes), bias = FixedMemory.Pinned(shape.BiasBytes);
+        FixedMemory Short(FixedMemory memory) => memory.Slice(0, memory.Length - 1);
+        Refusal.Names("panels", $"panels has {shape.PanelBytes - 1} bytes, needs {shape.PanelBytes}", () => _ = new PackedMatrix(shape, Short(panels), bias));
+        Refusal.Names("bias", $"bias has {shape.BiasBytes - 1} bytes, needs {shape.BiasBytes}", () => _ = new PackedMatrix(shape, panels, Short(bias)));
+        Assert.Throws<ArgumentOutOfRangeException>("offset", () => panels.Slice(1, panels.Length));
+        Assert.Throws<ArgumentOutOfRangeException>("offset", () => panels.Slice(-1, 1));
+        var matrix = new PackedMatrix(shape, panels, bias);
+        Refusal.Names("weight", "weight has elements of 4 bytes, the panels are of type Half", () => matrix.PackRows(context, new float[45], []));
+        Refusal.Names("weight", "weight needs 45 elements, has 44", () => matrix.PackRows(context, new ushort[44], []));
+        Refusal.Names("weight", "weight has elements of 2 bytes, the panels are of type Single", () =>
+            PackedMatrix.FromRows(context, new float[45], 9, 5, []).PackColumns(context, new ushort[45], []));
+    }
+
+    private static long WholeLines(long bytes) => (bytes + 63) / 64 * 64;
+
     private static void CheckPanels(PackedMatrix matrix, float[] rows, float[] bias, int columns, int depth, PanelLayout layout)
     {
         PackedView view = matrix.View;
         Assert.Equal((columns, depth, layout), (matrix.Columns, matrix.Depth, matrix.Layout));
         Assert.Equal((columns + layout.Granule - 1) / layout.Granule * layout.Granule, view.PaddedColumns);
         Assert.Equal(0u, (nuint)view.Panels % 64);
-        Assert.Equal(4L * view.PaddedColumns * (depth + 1), matrix.Bytes);
+        Assert.Equal(WholeLines(4L * view.PaddedColumns * depth) + WholeLines(4L * view.PaddedColumns), matrix.Bytes);
         for (int j = 0; j < view.PaddedColumns; j++)
         {
             Assert.Equal(j < columns ? bias[j] : 0, view.Bias[j]);

@@ -27,6 +27,19 @@ public class BenchCommandTests
         Assert.True(peak.GetProperty("bandwidth_gbs").GetDouble() > 0);
     }
 
+    [Fact]
+    public void Memory_prints_load_time_and_memory_as_calls_go_on()
+    {
+        JsonElement report = Json("memory", "--calls", "3", "--size", "64x48", "--size", "40x60", "--prompt", "pizza", "--threads", "1", "--json");
+        Assert.Equal(["model", "isa", "threads", "load_s", "mapped_bytes", "private_bytes", "vector_bytes", "moments"], Names(report));
+        Assert.Equal(0, report.GetProperty("mapped_bytes").GetInt64());
+        Assert.InRange(report.GetProperty("private_bytes").GetInt64(), 7_000_000, 12_000_000); // 4 million parameters in half precision, and Winograd's filters
+        JsonElement[] moments = [.. report.GetProperty("moments").EnumerateArray()];
+        Assert.Equal(["start", "load", "call 1", "call 2", "call 3"], moments.Select(m => Text(m, "after")));
+        Assert.Equal(["40x60", "64x48", "40x60"], moments[2..].Select(m => Text(m, "size")));
+        Assert.All(moments, moment => Assert.InRange(moment.GetProperty("rss_bytes").GetInt64(), 1_000_000, moment.GetProperty("peak_bytes").GetInt64()));
+    }
+
     [Theory]
     [InlineData("gemm", "gemm", "5x6x7")]
     [InlineData("conv", "conv", "6x5x4x3")]

@@ -97,6 +97,32 @@ public class AllocationTests
         void Call() => detector.Detect(features, labels, s_none);
     }
 
+    /// <summary>Mixed sizes and prompts: after one round over all of them, memory stays what it is. <c>glip-bench memory --calls 1000</c> shows the whole process.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Calls_of_mixed_sizes_and_prompts_leave_memory_as_it_is(int threads)
+    {
+        using GlipDetector detector = SmallModel.Load(threads);
+        NoisePicture[] pictures = [new(40, 60), new(150, 90), new(64, 64), new(90, 150)];
+        Prompt[] prompts = [.. ((string[])["person", "dog . red car", "person . dog . umbrella . red car", "umbrella . umbrella . dog"]).Select(Prompt.Parse)];
+        Round();
+        long reserved = detector.ReservedBytes, kept = GC.GetTotalMemory(forceFullCollection: true);
+        for (int i = 0; i < 10; i++)
+            Round();
+        Assert.Equal(reserved, detector.ReservedBytes);
+        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - kept, -100_000, 20_000);
+
+        void Round()
+        {
+            foreach (NoisePicture picture in pictures)
+            {
+                foreach (Prompt prompt in prompts)
+                    detector.Detect(picture.View, prompt, new DetectOptions { MinSize = 0 });
+            }
+        }
+    }
+
     private static IReadOnlyList<Detection> Detect(GlipDetector detector, DetectOptions options) =>
         detector.Detect(s_picture.View, SmallModel.Prompt, options);
 

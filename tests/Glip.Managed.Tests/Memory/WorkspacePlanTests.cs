@@ -23,7 +23,8 @@ public class WorkspacePlanTests
         GlipConfig config = (fusion ? SmallModel.Config : SmallModel.WithoutFusion) with { MaxQueryLength = maxQueryLength };
         using var pool = new WorkerPool(threads);
         using Managed.Weights.WeightSource weights = SmallModel.Weights(config);
-        var model = new GlipModel(weights, new KernelContext(SimdIsas.Best, pool));
+        using var store = new Managed.Weights.WeightStore(weights, SimdIsas.Best);
+        var model = new GlipModel(weights, new KernelContext(SimdIsas.Best, pool), store);
         var prompts = new EncodedPrompts(new WordPieceTokenizer(Vocabulary.Parse(SmallModel.Vocabulary, "test")), maxQueryLength);
         var postProcessor = new AtssPostProcessor(AtssSettings.Of(SmallModel.Config));
         var options = new DetectOptions { MinSize = 0 };

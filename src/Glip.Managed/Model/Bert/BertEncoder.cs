@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using Glip.Kernels;
 using Glip.Managed.Memory;
 using Glip.Managed.Weights;
@@ -14,8 +15,8 @@ internal sealed class BertEncoder
     private const float PaddingScore = -10000;
 
     private readonly int _width;
-    private readonly float[] _words;
-    private readonly float[] _positions;
+    private readonly WeightTable _words;
+    private readonly WeightTable _positions;
     private readonly float[] _type;
     private readonly NormWeights _norm;
     private readonly BertLayer[] _layers;
@@ -23,8 +24,8 @@ internal sealed class BertEncoder
     public BertEncoder(WeightReader weights, BertConfig config)
     {
         _width = config.HiddenSize;
-        _words = weights.Values("embeddings.word_embeddings.weight", config.VocabularySize, _width);
-        _positions = weights.Values("embeddings.position_embeddings.weight", config.MaxPositions, _width);
+        _words = weights.Table("embeddings.word_embeddings.weight", config.VocabularySize, _width);
+        _positions = weights.Table("embeddings.position_embeddings.weight", config.MaxPositions, _width);
         _type = weights.Values("embeddings.token_type_embeddings.weight", 2, _width);
         _norm = weights.Norm("embeddings.LayerNorm", _width);
         _layers = new BertLayer[config.Layers];
@@ -49,8 +50,7 @@ internal sealed class BertEncoder
     public void Forward(ForwardPass pass, ReadOnlySpan<int> ids, int attended, Span<float> hidden)
     {
         using WorkspaceBuffer keyBias = PaddingBias(pass, ids.Length, attended);
-        if (!pass.IsPlanning)
-            Embed(ids, hidden);
+        Embed(pass, ids, hidden);
         LayerNorm.Forward(pass.Kernels, hidden, ids.Length, _norm.Gamma, _norm.Beta, BertLayer.NormEpsilon, hidden);
         pass.Trace?.Tokens("bert.embeddings", hidden, attended, _width);
         for (int n = 0; n < _layers.Length; n++)
@@ -61,13 +61,16 @@ internal sealed class BertEncoder
         }
     }
 
-    private void Embed(ReadOnlySpan<int> ids, Span<float> hidden)
+    private void Embed(ForwardPass pass, ReadOnlySpan<int> ids, Span<float> hidden)
     {
-        for (int i = 0; i < ids.Length; i++)
+        using WorkspaceBuffer position = pass.Rent(_width);
+        for (int i = 0; !pass.IsPlanning && i < ids.Length; i++)
         {
             Span<float> token = hidden.Slice(i * _width, _width);
-            System.Numerics.Tensors.TensorPrimitives.Add(_words.AsSpan(ids[i] * _width, _width), _type.AsSpan(0, _width), token);
-            System.Numerics.Tensors.TensorPrimitives.Add(token, _positions.AsSpan(i * _width, _width), token);
+            _words.Read(pass.Kernels, ids[i], token);
+            _positions.Read(pass.Kernels, i, position);
+            TensorPrimitives.Add(token, _type.AsSpan(0, _width), token);
+            TensorPrimitives.Add(token, position, token);
         }
     }
 }

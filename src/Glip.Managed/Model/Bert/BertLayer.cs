@@ -63,9 +63,16 @@ internal sealed class BertLayer
 
     private static PackedMatrix ReadQkv(WeightReader weights, int width)
     {
-        float[] q = weights.Values("query.weight", width, width), k = weights.Values("key.weight", width, width);
-        float[] v = weights.Values("value.weight", width, width);
-        float[] bias = [.. weights.Values("query.bias", width), .. weights.Values("key.bias", width), .. weights.Values("value.bias", width)];
-        return PackedMatrix.FromRows(weights.Kernels, [.. q, .. k, .. v], 3 * width, width, bias);
+        string[] names = ["query", "key", "value"];
+        return weights.Matrix(
+            "qkv", 3 * width, width,
+            () =>
+            {
+                LooseMatrix[] parts = [.. names.Select(name => weights.Loose(name + ".weight", width, width))];
+                return LooseMatrix.SameType(parts)
+                    ? LooseMatrix.Stack(parts)
+                    : LooseMatrix.Of([.. names.SelectMany(name => weights.Singles(name + ".weight", width, width))], width);
+            },
+            () => [.. names.SelectMany(name => weights.Singles(name + ".bias", width))]);
     }
 }

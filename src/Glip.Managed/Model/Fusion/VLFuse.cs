@@ -34,6 +34,8 @@ internal sealed class VLFuse
     private readonly int _heads;
     private readonly NormWeights _visualNorm;
     private readonly NormWeights _textNorm;
+    private readonly float _scoreScale;
+    private readonly float[] _gammaText;
     private readonly PackedMatrix _key;
     private readonly PackedMatrix _textValue;
     private readonly PackedMatrix _textOut;
@@ -55,48 +57,51 @@ internal sealed class VLFuse
 
         // Where a head is at least as wide as the map has channels, as in all published models, folding saves products at any length of text.
         _order = order == FusionOrder.Cheaper && HeadDim >= channels ? FusionOrder.Folded : order;
-        float scale = 1f / MathF.Sqrt(HeadDim);
-        float[] gammaVisual = weights.Values("gamma_v", channels), gammaText = weights.Values("gamma_l", textWidth);
+        _scoreScale = 1f / MathF.Sqrt(HeadDim);
+        float[] gammaVisual = weights.Values("gamma_v", channels);
+        _gammaText = weights.Values("gamma_l", textWidth);
         _visualNorm = weights.Norm("layer_norm_v", channels);
         _textNorm = weights.Norm("layer_norm_l", textWidth);
         WeightReader attention = weights.Under("attn.");
         _key = attention.Linear("l_proj", _embed, textWidth);
         _textValue = attention.Linear("values_l_proj", _embed, textWidth);
-
-        // The score scale belongs to the query, after its bias.
-        float[] query = attention.Values("v_proj.weight", _embed, channels), queryBias = attention.Values("v_proj.bias", _embed);
-        TensorPrimitives.Multiply(query, scale, query);
-        TensorPrimitives.Multiply(queryBias, scale, queryBias);
-
-        // gamma_v scales the image side's update: fold it into the output projection, as gamma_l into the text's.
-        float[] visualOut = attention.Values("out_v_proj.weight", channels, _embed), visualOutBias = attention.Values("out_v_proj.bias", channels);
-        ScaleRows(visualOut, visualOutBias, gammaVisual);
-        float[] visualValue = attention.Values("values_v_proj.weight", _embed, channels), visualValueBias = attention.Values("values_v_proj.bias", _embed);
-        float[] textOut = attention.Values("out_l_proj.weight", textWidth, _embed), textOutBias = attention.Values("out_l_proj.bias", textWidth);
-        ScaleRows(textOut, textOutBias, gammaText);
-        KernelContext kernels = weights.Kernels;
-        _textOut = PackedMatrix.FromRows(kernels, textOut, textWidth, _embed, textOutBias);
+        _textOut = attention.Linear("out_l_proj", textWidth, _embed);
         if (_order != FusionOrder.Plain)
         {
+            float[] visualOutBias = attention.Values("out_v_proj.bias", channels);
+            TensorPrimitives.Multiply(visualOutBias, gammaVisual, visualOutBias);
+            var query = new Lazy<LooseMatrix>(() => attention.Loose("v_proj.weight", _embed, channels));
+            var visualOut = new Lazy<LooseMatrix>(() => attention.Loose("out_v_proj.weight", channels, _embed));
+            var visualValue = new Lazy<LooseMatrix>(() => attention.Loose("values_v_proj.weight", _embed, channels));
+            var visualValueBias = new Lazy<float[]>(() => attention.Singles("values_v_proj.bias", _embed));
+
+            // Scale and gamma are applied to what these matrices are multiplied with or give, which is small: half-size weights stay as they are stored.
             _folded = new Folded(
-                queryBias,
-                PerHead(h => PackedMatrix.FromColumns(kernels, Head(query, h), HeadDim, channels, [])),
-                PerHead(h => PackedMatrix.FromRows(kernels, Columns(visualOut, channels, _embed, h * HeadDim, HeadDim), channels, HeadDim, [])),
+                attention.Values("v_proj.bias", _embed),
+                PerHead("v_proj", channels, HeadDim, h => query.Value.Rows(h * HeadDim, HeadDim), byColumns: true),
+                PerHead("out_v_proj", channels, HeadDim, h => visualOut.Value.Columns(h * HeadDim, HeadDim)),
+                gammaVisual,
                 visualOutBias,
-                PerHead(h => PackedMatrix.FromRows(kernels, Head(visualValue, h), HeadDim, channels, visualValueBias.AsSpan(h * HeadDim, HeadDim))));
+                PerHead(
+                    "values_v_proj", HeadDim, channels, h => visualValue.Value.Rows(h * HeadDim, HeadDim),
+                    h => visualValueBias.Value[(h * HeadDim)..((h + 1) * HeadDim)]));
         }
 
         if (_order != FusionOrder.Folded)
         {
+            // Here gamma_v goes into the output projection: what that gives is as large as the image.
             _plain = new Plain(
-                PackedMatrix.FromRows(kernels, query, _embed, channels, queryBias),
-                PackedMatrix.FromRows(kernels, visualValue, _embed, channels, visualValueBias),
-                PackedMatrix.FromRows(kernels, visualOut, channels, _embed, visualOutBias));
+                attention.Linear("v_proj", _embed, channels),
+                attention.Linear("values_v_proj", _embed, channels),
+                attention.Matrix(
+                    "out_v_proj", channels, _embed,
+                    () => LooseMatrix.Of(ScaleRows(attention.Singles("out_v_proj.weight", channels, _embed), gammaVisual), _embed),
+                    () => ScaleRows(attention.Singles("out_v_proj.bias", channels), gammaVisual)));
         }
 
-        PackedMatrix[] PerHead(Func<int, PackedMatrix> make) => [.. Enumerable.Range(0, _heads).Select(make)];
-
-        ReadOnlySpan<float> Head(float[] rows, int h) => rows.AsSpan(h * HeadDim * channels, HeadDim * channels);
+        PackedMatrix[] PerHead(string name, int columns, int depth, Func<int, LooseMatrix> weight, Func<int, float[]>? bias = null, bool byColumns = false) =>
+            [.. Enumerable.Range(0, _heads).Select(h =>
+                attention.Matrix($"{name}.{h}", columns, depth, () => weight(h), bias is null ? null : () => bias(h), byColumns))];
     }
 
     private int HeadDim => _embed / _heads;
@@ -118,12 +123,22 @@ internal sealed class VLFuse
         using WorkspaceBuffer values = pass.Rent(tokens, _embed);
         Gemm.Linear(kernels, text, tokens, _key, keys);
         Gemm.Linear(kernels, text, tokens, _textValue, values);
+
+        // The score scale belongs to the query, after its bias; keys are fewer, and both orders multiply with them.
+        if (!pass.IsPlanning)
+            TensorPrimitives.Multiply(keys, _scoreScale, keys);
         using WorkspaceBuffer collected = pass.Rent(tokens, _embed);
         if (_order == FusionOrder.Folded || (_order == FusionOrder.Cheaper && FoldingIsCheaper(cells, tokens)))
             AttendFolded(pass, _folded!, visual, cells, tokens, attended, keys, values, collected);
         else
             AttendPlain(pass, _plain!, visual, cells, tokens, attended, keys, values, collected);
-        Gemm.Linear(kernels, collected, tokens, _textOut, text, residual: text);
+        using WorkspaceBuffer update = pass.Rent(tokens, _textWidth);
+        Gemm.Linear(kernels, collected, tokens, _textOut, update);
+        if (!pass.IsPlanning)
+        {
+            ScaleColumns(update, _gammaText);
+            TensorPrimitives.Add(text, update, text);
+        }
     }
 
     /// <summary>
@@ -144,7 +159,7 @@ internal sealed class VLFuse
         KernelContext kernels = pass.Kernels;
         int headTokens = _heads * tokens, headFloats = tokens * _channels;
 
-        // Fold the visual projections into the text: M_h = K_h Wq_h / √d, c_h = b_q·K_h / √d, U_h = Vl_h Wo_hᵀ.
+        // Fold the visual projections into the text: M_h = K_h Wq_h / √d, c_h = b_q·K_h / √d, U_h = Vl_h Wo_hᵀ ⊙ γ_v.
         using WorkspaceBuffer scoreWeights = pass.Rent(headTokens, _channels);
         using WorkspaceBuffer scoreBias = pass.Rent(headTokens);
         using WorkspaceBuffer valueWeights = pass.Rent(headTokens, _channels);
@@ -155,7 +170,10 @@ internal sealed class VLFuse
         }
 
         if (!pass.IsPlanning)
+        {
             FoldQueryBias(weights.QueryBias, keys, tokens, scoreBias);
+            ScaleColumns(valueWeights, weights.GammaVisual);
+        }
 
         using WorkspaceBuffer sums = pass.Rent(headTokens, _channels);
         using (WorkspaceBuffer working = pass.Rent(BiAttention.WorkspaceFloats(kernels, cells, _channels, headTokens)))
@@ -223,29 +241,29 @@ internal sealed class VLFuse
         }
     }
 
-    private static void ScaleRows(float[] weight, float[] bias, float[] factors)
+    /// <summary>Multiplies as many rows as there are factors by one each.</summary>
+    private static float[] ScaleRows(float[] rows, float[] factors)
     {
-        int columns = weight.Length / bias.Length;
-        for (int row = 0; row < bias.Length; row++)
+        int columns = rows.Length / factors.Length;
+        for (int row = 0; row < factors.Length; row++)
         {
-            Span<float> values = weight.AsSpan(row * columns, columns);
+            Span<float> values = rows.AsSpan(row * columns, columns);
             TensorPrimitives.Multiply(values, factors[row], values);
         }
 
-        TensorPrimitives.Multiply(bias, factors, bias);
+        return rows;
     }
 
-    private static float[] Columns(float[] weight, int rows, int stride, int first, int count)
+    /// <summary>Multiplies each row of as many values by <paramref name="factors"/>.</summary>
+    private static void ScaleColumns(Span<float> rows, ReadOnlySpan<float> factors)
     {
-        var result = new float[rows * count];
-        for (int row = 0; row < rows; row++)
-            weight.AsSpan((row * stride) + first, count).CopyTo(result.AsSpan(row * count));
-        return result;
+        for (; rows.Length > 0; rows = rows[factors.Length..])
+            TensorPrimitives.Multiply(rows[..factors.Length], factors, rows);
     }
 
     /// <summary>Weights for the folded order, one matrix a head.</summary>
     private sealed record Folded(
-        float[] QueryBias, PackedMatrix[] Query, PackedMatrix[] VisualOut, float[] VisualOutBias, PackedMatrix[] VisualValue);
+        float[] QueryBias, PackedMatrix[] Query, PackedMatrix[] VisualOut, float[] GammaVisual, float[] VisualOutBias, PackedMatrix[] VisualValue);
 
     /// <summary>Weights for the order in which the original computes.</summary>
     private sealed record Plain(PackedMatrix Query, PackedMatrix VisualValue, PackedMatrix VisualOut);

@@ -27,20 +27,17 @@ internal sealed class GroundingHead
         _channels = config.Channels;
         _textWidth = config.Bert.HiddenSize;
 
-        // Each level scales its boxes by a learned number: fold it into the weights.
-        _box = [.. Enumerable.Range(0, config.Levels).Select(level =>
-            weights.Convolution("bbox_pred", BoxValues, config.Channels, 1, scale: weights.Scalar($"scales.{level}.scale")))];
+        _box = [.. Enumerable.Range(0, config.Levels).Select(level => Box(weights, level))];
         _centerness = weights.Convolution("centerness", 1, config.Channels, 1);
         _textBias = weights.Values("bias_lang", _textWidth);
         _bias = weights.Scalar("bias0");
 
         // p = projection(e/2)/exp(log_scale): both factors fold into the weights, the second into the bias too.
         float temperature = MathF.Exp(-weights.Scalar("log_scale"));
-        float[] projection = weights.Values("dot_product_projection_text.weight", config.Channels, _textWidth);
-        float[] projectionBias = weights.Values("dot_product_projection_text.bias", config.Channels);
-        TensorPrimitives.Multiply(projection, 0.5f * temperature, projection);
-        TensorPrimitives.Multiply(projectionBias, temperature, projectionBias);
-        _textProjection = PackedMatrix.FromRows(weights.Kernels, projection, config.Channels, _textWidth, projectionBias);
+        _textProjection = weights.Matrix(
+            "dot_product_projection_text", _channels, _textWidth,
+            () => LooseMatrix.Of(Scaled(weights.Singles("dot_product_projection_text.weight", _channels, _textWidth), 0.5f * temperature), _textWidth),
+            () => Scaled(weights.Singles("dot_product_projection_text.bias", _channels), temperature));
     }
 
     /// <summary>Boxes [A, 4] and centerness [A] (before the sigmoid) of all cells.</summary>
@@ -87,5 +84,21 @@ internal sealed class GroundingHead
             pass.Trace.Tokens(
                 $"head.dot_product_logits.{Pyramid.Name(level)}", pyramid.Level((ReadOnlySpan<float>)logits, level, tokens), pyramid[level].Cells, tokens);
         }
+    }
+
+    /// <summary>Each level scales its boxes by a learned number, folded into the weights.</summary>
+    private PackedMatrix Box(WeightReader weights, int level)
+    {
+        float scale = weights.Scalar($"scales.{level}.scale");
+        return weights.Matrix(
+            $"bbox_pred.{level}", BoxValues, _channels,
+            () => LooseMatrix.Of(Scaled(weights.Singles("bbox_pred.weight", BoxValues, _channels, 1, 1), scale), _channels),
+            () => Scaled(weights.Singles("bbox_pred.bias", BoxValues), scale));
+    }
+
+    private static float[] Scaled(float[] values, float factor)
+    {
+        TensorPrimitives.Multiply(values, factor, values);
+        return values;
     }
 }
