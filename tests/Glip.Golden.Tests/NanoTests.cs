@@ -13,9 +13,9 @@ public class NanoTests
     {
         using GlipDetector detector = Load();
         int count = 0;
-        foreach (StoredDetections stored in StoredDetections.Read(TestData.Path("..", "..")))
+        foreach (StoredDetections stored in StoredDetections.ReadReference(TestData.Path("..", "..")))
         {
-            DetectionComparison comparison = stored.Compare(detector);
+            DetectionComparison comparison = stored.Compare(detector, TestData.Path("..", ".."));
             Assert.True(comparison.IsMatch, $"{stored.Image}: {comparison}");
             count += comparison.Matched;
         }
