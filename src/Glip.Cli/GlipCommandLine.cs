@@ -44,6 +44,10 @@ internal static class GlipCommandLine
         {
             return Report(Failure, e.Message);
         }
+        catch (InsufficientMemoryException e)
+        {
+            return Report(Failure, e.Message);
+        }
         catch (OutOfMemoryException)
         {
             return Report(Failure, "out of memory: set a smaller --min-size or --max-size");

@@ -374,9 +374,23 @@ internal sealed class DetectorSession
                 + $"{nameof(GlipOptions)}.{nameof(GlipOptions.MaxWorkspaceBytes)} allows {_maxWorkspaceBytes}; choose a smaller size");
         }
 
-        _pass.Workspace.Reserve(plan.WorkspaceFloats);
-        _pass.Kernels.ReserveScratch(plan.ScratchFloats);
+        Reserve(plan, geometry);
         return plan;
+    }
+
+    private void Reserve(Plan plan, in ImageGeometry geometry)
+    {
+        try
+        {
+            _pass.Workspace.Reserve(plan.WorkspaceFloats);
+            _pass.Kernels.ReserveScratch(plan.ScratchFloats);
+        }
+        catch (OutOfMemoryException e)
+        {
+            throw new InsufficientMemoryException(
+                $"{Input(geometry, plan.Lengths)} needs {plan.Bytes} bytes of workspace beside the weights, the process may have {MemoryLimit.Bytes} bytes in all; "
+                + "choose a smaller size or raise the limit", e);
+        }
     }
 
     /// <summary>Runs the forward pass without memory and without arithmetic, to learn what it needs.</summary>
