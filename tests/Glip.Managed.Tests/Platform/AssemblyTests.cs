@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Reflection;
 using System.Reflection.Metadata;
+using System.Reflection.Metadata.Ecma335;
 using System.Reflection.PortableExecutable;
 using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
@@ -25,9 +27,14 @@ public partial class AssemblyTests
         ["PngDecoder._interlacedPasses"] = "a constant of the format, only read",
         ["PngDecoder._singlePass"] = "a constant of the format, only read",
         ["ImageFile._decoders"] = "the list of formats, only read; decoders have no fields",
+        ["ImagePreprocessor._normalized"] = "computed once, only read",
+        ["JpegForwardDct._cosines"] = "computed once, only read",
+        ["JpegForwardDct._transposed"] = "computed once, only read",
         ["LabelFont._drawn"] = "letters, decoded at first use, only read",
         ["ModelSummary.PartPrefixes"] = "titles of a report, only read",
+        ["ProceduralWeights.Norms"] = "names in the formula's rules, only read",
         ["ProceduralWeights.Rules"] = "the formula's rules, only read",
+        ["SwinBackbone.s_stageNames"] = "names of stages, only read",
     };
 
     public static TheoryData<string> Shipped => [.. s_libraries.Select(a => a.Location), typeof(Cli.GlipCommandLine).Assembly.Location, typeof(WeightsTools.WeightsCommandLine).Assembly.Location];
@@ -78,14 +85,16 @@ public partial class AssemblyTests
 
     [Fact]
     public void Nothing_waits_for_a_finaliser() =>
-        Assert.Empty(s_libraries.SelectMany(a => a.GetTypes())
-            .Where(type => type is { IsClass: true } && type.GetMethod("Finalize", BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.DeclaredOnly) is not null));
+        Assert.DoesNotContain(
+            s_libraries.SelectMany(a => a.GetTypes()),
+            type => type.GetMethod("Finalize", BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.DeclaredOnly) is not null);
 
     private static string Name(FieldInfo field) => $"{field.DeclaringType!.Name}.{field.Name}";
 
     /// <summary>Arrays, collections and what fills itself later; our own types are looked at where their static fields would be.</summary>
     private static bool IsChangeable(Type type) =>
-        type.IsArray || (type is { IsClass: true, IsGenericType: true } && !typeof(Delegate).IsAssignableFrom(type) && type.Namespace!.StartsWith("System", StringComparison.Ordinal));
+        type.IsArray || (type is { IsClass: true, IsGenericType: true } && !typeof(Delegate).IsAssignableFrom(type)
+            && type.GetGenericTypeDefinition() != typeof(SearchValues<>) && type.Namespace!.StartsWith("System", StringComparison.Ordinal));
 
     private static IEnumerable<string> UserStrings(MetadataReader metadata)
     {
