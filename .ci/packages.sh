@@ -2,6 +2,7 @@
 
 packages() {
   local feed=$PWD/artifacts/packages home=$PWD/artifacts/installed
+  have unzip unzip || { skip "packages" "no unzip"; return; }
   rm -rf "$feed" "$home"
   mkdir -p "$feed" "$home"
   check "pack" pack "$feed"
