@@ -387,6 +387,12 @@ internal sealed class DetectorSession
                 + $"{nameof(GlipOptions)}.{nameof(GlipOptions.MaxWorkspaceBytes)} allows {_maxWorkspaceBytes}; choose a smaller size");
         }
 
+        Reserve(plan, geometry);
+        return plan;
+    }
+
+    private void Reserve(Plan plan, in ImageGeometry geometry)
+    {
         try
         {
             _pass.Workspace.Reserve(plan.WorkspaceFloats);
@@ -395,11 +401,9 @@ internal sealed class DetectorSession
         catch (OutOfMemoryException e)
         {
             throw new InsufficientMemoryException(
-                $"{Input(geometry, lengths)} needs {plan.Bytes} bytes of workspace, more than this process may still have "
-                + $"(the garbage collector's limit is {GC.GetGCMemoryInfo().TotalAvailableMemoryBytes} bytes); choose a smaller size", e);
+                $"{Input(geometry, plan.Lengths)} needs {plan.Bytes} bytes of workspace beside the weights, the process may have {MemoryLimit.Bytes} bytes in all; "
+                + "choose a smaller size or raise the limit", e);
         }
-
-        return plan;
     }
 
     /// <summary>Runs the forward pass without memory and without arithmetic, to learn what it needs.</summary>

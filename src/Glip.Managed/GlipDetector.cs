@@ -41,6 +41,7 @@ public sealed class GlipDetector : IDisposable
 
     private GlipDetector(WeightSource weights, GlipOptions options)
     {
+        Endianness.RequireLittle(BitConverter.IsLittleEndian);
         ArgumentOutOfRangeException.ThrowIfNegative(options.Threads, nameof(options) + "." + nameof(options.Threads));
         ArgumentOutOfRangeException.ThrowIfNegative(options.MaxTextCacheBytes, nameof(options) + "." + nameof(options.MaxTextCacheBytes));
         _isa = SimdIsas.Parse(options.Isa);
@@ -102,8 +103,8 @@ public sealed class GlipDetector : IDisposable
     /// <exception cref="FileNotFoundException">No such file.</exception>
     /// <exception cref="GlipFormatException">Not a model file, damaged, or its tensors do not fit its configuration.</exception>
     /// <exception cref="ArgumentException">An unknown instruction set.</exception>
-    /// <exception cref="PlatformNotSupportedException">An instruction set that this process cannot run.</exception>
-    /// <exception cref="InsufficientMemoryException">The process may not have as much memory.</exception>
+    /// <exception cref="PlatformNotSupportedException">An instruction set that this process cannot run, or a big-endian processor.</exception>
+    /// <exception cref="InsufficientMemoryException">The weights do not fit into the memory that the process may have.</exception>
     public static GlipDetector Load(string path, GlipOptions? options = null) => Load(ModelFile.Open(path), options);
 
     /// <summary>Builds a model from any source of weights, which becomes the detector's to dispose of: at once, because everything needed is copied, unless it is a
@@ -122,8 +123,7 @@ public sealed class GlipDetector : IDisposable
         {
             weights.Dispose();
             throw new InsufficientMemoryException(
-                $"{weights.Name}: loading it needs more memory than this process may still have (the garbage collector's limit is "
-                + $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes} bytes)", e);
+                $"{weights.Name}: its weights do not fit into memory: the process may have {MemoryLimit.Bytes} bytes in all; raise its limit or choose a smaller model", e);
         }
         catch
         {
@@ -150,7 +150,8 @@ public sealed class GlipDetector : IDisposable
     /// </remarks>
     /// <exception cref="ArgumentException">The picture is too large after resizing, a phrase is too long, an option is out of range, or the call needs more
     /// memory than <see cref="GlipOptions.MaxWorkspaceBytes"/> allows.</exception>
-    /// <exception cref="InsufficientMemoryException">The process may not have as much memory; the detector goes on to serve smaller calls.</exception>
+    /// <exception cref="InsufficientMemoryException">The call needs more memory than the process may have, as under a limit on its heap; the detector goes on to serve
+    /// smaller calls.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public IReadOnlyList<Detection> Detect(ImageView image, Prompt prompt, DetectOptions? options = null, CancellationToken cancellationToken = default)
     {

@@ -8,38 +8,15 @@ namespace Glip.Tests;
 /// <summary>The trained model that comes with the library, on the sample pictures: as another implementation sees them, and as they are.</summary>
 public class NanoTests
 {
-    // The reference has single precision weights, our file half precision. Measured: scores within 4.0e-4, corners within 0.024 px. With the
-    // same checkpoint converted to single precision: 4.9e-5 and 0.005 px, which is the rounding of the reference's decimals.
-    private const float ScoreTolerance = 1e-3f;
-    private const float CornerTolerance = 0.05f;
-
-    // The reference lists what it scored above this.
-    private const float Listed = 0.3f;
-
     [Fact]
     public void Detections_equal_those_of_an_independent_implementation()
     {
         using GlipDetector detector = Load();
-        using JsonDocument expected = Read("expected.json");
         int count = 0;
-        foreach (JsonElement scene in expected.RootElement.EnumerateArray())
+        foreach (StoredDetections stored in StoredDetections.ReadReference(TestData.Path("..", "..")))
         {
-            Prompt prompt = scene.GetProperty("prompt").GetString()!;
-            string[] names = [.. prompt.Phrases.Select(p => p.Text)];
-            ScoredBox[] wanted =
-            [
-                .. scene.GetProperty("detections").EnumerateArray().Select(d =>
-                    Scored(Corners(d.GetProperty("box")), d.GetProperty("score").GetSingle(), Array.IndexOf(names, d.GetProperty("phrase").GetString()) + 1)),
-            ];
-            var options = new DetectOptions { Threshold = Listed - ScoreTolerance, MinSize = 0, MaxSize = 0 };
-            ScoredBox[] found =
-            [
-                .. detector.Detect(Picture(scene).View, prompt, options).Select(d => Scored(d.Box, d.Score, d.Label))
-                    .Where(d => d.Score > Listed + ScoreTolerance || wanted.Any(w => w.Label == d.Label && Math.Abs(w.Score - d.Score) <= ScoreTolerance)),
-            ];
-            DetectionComparison comparison = DetectionMatcher.Compare(
-                wanted, found, scoreTolerance: ScoreTolerance, cornerTolerance: CornerTolerance, detectionsPerImage: int.MaxValue);
-            Assert.True(comparison.IsMatch, $"{scene.GetProperty("image")}: {comparison}");
+            DetectionComparison comparison = stored.Compare(detector, TestData.Path("..", ".."));
+            Assert.True(comparison.IsMatch, $"{stored.Image}: {comparison}");
             count += comparison.Matched;
         }
 
@@ -51,7 +28,7 @@ public class NanoTests
     public void With_its_defaults_it_finds_nine_of_ten_objects_and_little_else()
     {
         using GlipDetector detector = Load();
-        using JsonDocument truth = Read("truth.json");
+        using JsonDocument truth = JsonDocument.Parse(File.ReadAllBytes(TestData.Path("nano", "truth.json")));
         int objects = 0, found = 0, detections = 0, right = 0;
         foreach (JsonElement scene in truth.RootElement.EnumerateArray())
         {
@@ -87,11 +64,7 @@ public class NanoTests
 
     private static GlipDetector Load() => GlipDetector.Load(TestData.Path("..", "..", "models", "glip-nano.safetensors"));
 
-    private static JsonDocument Read(string name) => JsonDocument.Parse(File.ReadAllBytes(TestData.Path("nano", name)));
-
     private static DecodedImage Picture(JsonElement scene) => ImageFile.Read(TestData.Path("..", "..", "samples", scene.GetProperty("image").GetString()!));
 
     private static Box Corners(JsonElement box) => new(box[0].GetSingle(), box[1].GetSingle(), box[2].GetSingle(), box[3].GetSingle());
-
-    private static ScoredBox Scored(Box box, float score, int label) => new(box.X1, box.Y1, box.X2, box.Y2, score, label);
 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Glip.Kernels;
 using Glip.Managed;
 using Glip.Managed.Text;
 
@@ -17,16 +18,19 @@ public class DeterminismTests
         (new(256, 130, seed: 4), "a red car and a dog"),
     ];
 
-    [Fact]
-    public void The_number_of_threads_does_not_matter()
+    [Theory]
+    [EachIsa]
+    public void The_number_of_threads_does_not_matter(SimdIsa isa)
     {
-        using GlipDetector alone = SmallModel.Load(threads: 1), two = SmallModel.Load(threads: 2), three = SmallModel.Load(threads: 3);
+        using GlipDetector alone = Load(threads: 1), two = Load(threads: 2), three = Load(threads: 3);
         foreach (var call in s_calls)
         {
             string expected = Run(alone, call);
             Assert.Equal(expected, Run(two, call));
             Assert.Equal(expected, Run(three, call));
         }
+
+        GlipDetector Load(int threads) => GlipDetector.Load(SmallModel.Weights(), new GlipOptions { Threads = threads, Isa = isa.Name() });
     }
 
     [Fact]

@@ -17,14 +17,14 @@ public class TinyHeapTests
     public void A_picture_that_does_not_fit_is_refused_in_plain_words()
     {
         string error = Run(40, 1, "--size", "1600x2400", "--calls", "1");
-        Assert.Matches(@"^glip-bench: a 2400x1600 input with \d+ tokens needs \d+ bytes of workspace, more than this process may still have \(the garbage collector's limit is \d+ bytes\); choose a smaller size$", error.Trim());
+        Assert.Matches(@"^glip-bench: a 2400x1600 input with \d+ tokens needs \d+ bytes of workspace beside the weights, the process may have \d+ bytes in all; choose a smaller size or raise the limit$", error.Trim());
     }
 
     [Fact]
     public void A_model_that_does_not_fit_is_refused_in_plain_words()
     {
         string error = Run(60, 1, "--config", "glip-t", "--prompt", "dog", "--calls", "1");
-        Assert.Matches(@"^glip-bench: procedural:glip-t:1: loading it needs more memory than this process may still have", error.Trim());
+        Assert.Matches(@"^glip-bench: procedural:glip-t:1: its weights do not fit into memory: the process may have \d+ bytes in all", error.Trim());
     }
 
     /// <summary>Runs <c>glip-bench memory</c> in a heap of so many MiB and gives what it printed: results, or its line of error.</summary>
