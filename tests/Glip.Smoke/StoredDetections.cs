@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Glip.Managed;
-using Glip.Managed.Imaging.Codecs;
 using Glip.Managed.Imaging;
+using Glip.Managed.Imaging.Codecs;
 
 namespace Glip.Tests;
 

@@ -32,7 +32,10 @@ public class HostTests
         var foreign = (CultureInfo)CultureInfo.InvariantCulture.Clone();
         foreign.NumberFormat = new NumberFormatInfo
         {
-            NumberDecimalSeparator = point, PercentDecimalSeparator = point, NumberGroupSeparator = group, NegativeSign = minus,
+            NumberDecimalSeparator = point,
+            PercentDecimalSeparator = point,
+            NumberGroupSeparator = group,
+            NegativeSign = minus,
         };
         string expected = Detect();
         try
