@@ -31,7 +31,7 @@ public class BiAttentionTests
         Prop.ForAll(
             Gen.Choose(1, 300).ToArbitrary(), Gen.Choose(1, 40).ToArbitrary(), Gen.Choose(1, 8).Two().ToArbitrary(),
             (rows, channels, text) => CheckForward(isa, new Case(rows, channels, text.Item1, text.Item2)))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(10));
+            .Check(Properties.Cases(10));
 
     [Theory]
     [EachIsa]

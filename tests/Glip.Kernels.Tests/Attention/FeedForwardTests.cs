@@ -19,7 +19,7 @@ public class FeedForwardTests
     [EachIsa]
     public void ForwardAgreesAtRandomSizes(SimdIsa isa) =>
         Prop.ForAll(Gen.Choose(1, 120).ToArbitrary(), Gen.Choose(2, 60).Two().ToArbitrary(), (rows, width) => CheckForward(isa, rows, width.Item1, width.Item2))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(10));
+            .Check(Properties.Cases(10));
 
     [Fact]
     public void WrongArgumentsAreNamed()

@@ -23,7 +23,7 @@ public class MultiHeadAttentionTests
         Prop.ForAll(
             Gen.Choose(1, 60).ToArbitrary(), Gen.Choose(1, 5).ToArbitrary(), Gen.Choose(1, 40).ToArbitrary(),
             (tokens, heads, headDim) => CheckForward(isa, new Case(tokens, heads, headDim)))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(15));
+            .Check(Properties.Cases(15));
 
     [Theory]
     [EachIsa]

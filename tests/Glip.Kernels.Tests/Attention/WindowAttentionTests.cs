@@ -30,7 +30,7 @@ public class WindowAttentionTests
             Gen.Choose(1, 16).Two().ToArbitrary(), Gen.Choose(1, 3).Two().ToArbitrary(), Gen.Choose(1, 5).Two().ToArbitrary(),
             (size, heads, window) => CheckForward(
                 isa, new WindowShape(size.Item1, size.Item2, heads.Item1 * heads.Item2 * 5, heads.Item1, Math.Max(window.Item1, window.Item2), Math.Min(window.Item1, window.Item2) - 1)))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(10));
+            .Check(Properties.Cases(10));
 
     [Theory]
     [EachIsa]

@@ -32,7 +32,7 @@ public class Conv2dTests
         Prop.ForAll(
             Gen.Elements(s_windows).ToArbitrary(), Gen.Choose(1, 15).Two().ToArbitrary(), Gen.Choose(1, 40).Two().ToArbitrary(),
             (window, size, channels) => Check(isa, new Case(window, size.Item1, size.Item2, channels.Item1, channels.Item2)))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(15));
+            .Check(Properties.Cases(15));
 
     [Theory]
     [EachIsa]

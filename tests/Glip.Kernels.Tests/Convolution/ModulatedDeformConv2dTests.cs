@@ -29,7 +29,7 @@ public class ModulatedDeformConv2dTests
         Prop.ForAll(
             Gen.Choose(1, 2).ToArbitrary(), Gen.Choose(1, 13).Two().ToArbitrary(), Gen.Choose(1, 40).Two().ToArbitrary(),
             (stride, size, channels) => Check(isa, new Case(stride, size.Item1, size.Item2, channels.Item1, channels.Item2, 3f)))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(15));
+            .Check(Properties.Cases(15));
 
     [Theory]
     [EachIsa]

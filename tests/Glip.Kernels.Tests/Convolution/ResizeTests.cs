@@ -26,7 +26,7 @@ public class ResizeTests
         Prop.ForAll(
             Gen.Choose(1, 12).Two().ToArbitrary(), Gen.Choose(0, 25).Two().ToArbitrary(), Gen.Choose(1, 40).ToArbitrary(),
             (from, to, channels) => CheckBilinear(isa, from.Item1, from.Item2, to.Item1, to.Item2, channels))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(20));
+            .Check(Properties.Cases(20));
 
     [Theory]
     [EachIsa]
@@ -61,7 +61,7 @@ public class ResizeTests
         Prop.ForAll(
             Gen.Choose(1, 12).Two().ToArbitrary(), Gen.Choose(0, 25).Two().ToArbitrary(), Gen.Choose(1, 40).ToArbitrary(),
             (from, to, channels) => CheckNearest(isa, from.Item1, from.Item2, to.Item1, to.Item2, channels))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(20));
+            .Check(Properties.Cases(20));
 
     [Theory]
     [InlineData("in0", "out0_6x9", false)]

@@ -32,7 +32,7 @@ public class WinogradConv2dTests
         Prop.ForAll(
             Gen.Choose(1, 30).Two().ToArbitrary(), Gen.Choose(1, 70).Two().ToArbitrary(), ArbMap.Default.ArbFor<bool>(),
             (size, channels, planar) => Check(isa, new Case(size.Item1, size.Item2, channels.Item1, channels.Item2, planar)))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(15));
+            .Check(Properties.Cases(15));
 
     [Fact]
     public void OnlyTheCountedProductsAreExecuted()

@@ -27,7 +27,7 @@ public class ChannelMapsTests
     [EachIsa]
     public void WeightedSumAgreesAtRandomSizes(SimdIsa isa) =>
         Prop.ForAll(Gen.Choose(1, 250).ToArbitrary(), Gen.Choose(1, 70).ToArbitrary(), (rows, channels) => CheckSum(isa, rows, channels, three: true))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(10));
+            .Check(Properties.Cases(10));
 
     [Theory]
     [EachIsa]

@@ -35,7 +35,7 @@ public class GemmTests
         Prop.ForAll(
             Gen.Choose(1, 110).Two().ToArbitrary(), Gen.Choose(1, 280).ToArbitrary(),
             (outer, depth) => CheckLinear(isa, new Sizes(outer.Item1, outer.Item2, depth)))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(10));
+            .Check(Properties.Cases(10));
 
     [Theory]
     [EachIsa]

@@ -29,7 +29,7 @@ public class PatchGatherTests
     [EachIsa]
     public void ForwardAgreesAtRandomSizes(SimdIsa isa) =>
         Prop.ForAll(Gen.Choose(0, 20).Two().ToArbitrary(), Gen.Choose(1, 40).ToArbitrary(), (size, channels) => CheckForward(isa, size.Item1, size.Item2, channels))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(20));
+            .Check(Properties.Cases(20));
 
     [Theory]
     [InlineData("patch_merging_6x10", 6, 10)]

@@ -19,7 +19,7 @@ public class L2NormalizeTests
     [Theory]
     [EachIsa]
     public void ForwardAgreesAtRandomSizes(SimdIsa isa) =>
-        Prop.ForAll(Gen.Choose(1, 200).Two().ToArbitrary(), size => CheckForward(isa, size.Item1, size.Item2)).Check(Config.QuickThrowOnFailure.WithMaxTest(10));
+        Prop.ForAll(Gen.Choose(1, 200).Two().ToArbitrary(), size => CheckForward(isa, size.Item1, size.Item2)).Check(Properties.Cases(10));
 
     [Theory]
     [EachIsa]

@@ -21,7 +21,7 @@ public class LayerNormTests
     [Theory]
     [EachIsa]
     public void ForwardAgreesAtRandomSizes(SimdIsa isa) =>
-        Prop.ForAll(Gen.Choose(1, 300).Two().ToArbitrary(), size => CheckForward(isa, size.Item1, size.Item2)).Check(Config.QuickThrowOnFailure.WithMaxTest(10));
+        Prop.ForAll(Gen.Choose(1, 300).Two().ToArbitrary(), size => CheckForward(isa, size.Item1, size.Item2)).Check(Properties.Cases(10));
 
     [Theory]
     [EachIsa]

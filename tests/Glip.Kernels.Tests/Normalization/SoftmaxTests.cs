@@ -21,7 +21,7 @@ public class SoftmaxTests
     public void ForwardAgreesAtRandomSizes(SimdIsa isa) =>
         Prop.ForAll(
             Gen.Choose(1, 200).Two().ToArbitrary(), Gen.Choose(1, 60).ToArbitrary(), (size, amplitude) => CheckForward(isa, size.Item1, size.Item2, amplitude))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(10));
+            .Check(Properties.Cases(10));
 
     [Theory]
     [EachIsa]

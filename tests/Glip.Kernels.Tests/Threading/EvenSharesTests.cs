@@ -32,5 +32,5 @@ public class EvenSharesTests
                     shares[part % shares.Length] += size;
                 return shares.Max();
             }
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(200));
+        }).Check(Properties.Cases(200));
 }
