@@ -59,6 +59,19 @@ add() {
   fi
 }
 
+# beside FUNCTION: a part of its own on a processor that the others leave idle; joined prints what it said, and counts it
+beside() {
+  beside_name=$1
+  beside_log=$(mktemp)
+  (passed=0 failed=0; "$1"; echo "$passed passed, $failed failed") >"$beside_log" 2>&1 &
+}
+
+joined() {
+  wait
+  counted "beside the others: $beside_name" cat "$beside_log"
+  rm -f "$beside_log"
+}
+
 # at_most NAME FIGURE LIMIT UNIT: a figure that has a bar
 at_most() {
   echo "== $1: $2 $4, at most $3"
