@@ -60,7 +60,7 @@ internal sealed class DetectorSession
     public static DetectOptions DefaultOptions { get; } = new();
 
     /// <summary>Takes the session for a call.</summary>
-    public void Begin(CancellationToken cancellationToken) => _pass.CancellationToken = cancellationToken;
+    public void Begin(CancellationToken cancellationToken) => _pass.Kernels.CancellationToken = cancellationToken;
 
     /// <summary>Leaves it ready for the next one, however the call ended.</summary>
     public void End()
@@ -70,7 +70,7 @@ internal sealed class DetectorSession
         _found.Clear();
         _pass.Trace = null;
         _pass.Profile = null;
-        _pass.CancellationToken = default;
+        _pass.Kernels.CancellationToken = default;
     }
 
     /// <summary>Books what each part of the next call costs.</summary>

@@ -141,7 +141,7 @@ public sealed class GlipDetector : IDisposable
     /// <param name="image">Pixels in any supported channel order.</param>
     /// <param name="prompt">Phrases, or a sentence such as <c>"person . red car . umbrella"</c>.</param>
     /// <param name="options">Threshold and sizes; null for the model's defaults.</param>
-    /// <param name="cancellationToken">Ends the call early, between layers.</param>
+    /// <param name="cancellationToken">Ends the call early, within milliseconds.</param>
     /// <returns>Detections above the threshold, best first. May be empty.</returns>
     /// <remarks>
     /// A list of phrases that is longer than the model reads at once (256 tokens) is split between phrases into chunks of as many as fit. Each chunk is
@@ -171,7 +171,7 @@ public sealed class GlipDetector : IDisposable
     /// <param name="labels">Names, used as they are: label i + 1 of the detections is <c>labels[i]</c>. For many calls with the same names,
     /// <see cref="Prompt.FromCategories"/> makes a prompt of them that is read only once.</param>
     /// <param name="options">Threshold and sizes; null for the model's defaults.</param>
-    /// <param name="cancellationToken">Ends the call early, between layers.</param>
+    /// <param name="cancellationToken">Ends the call early, within milliseconds.</param>
     /// <returns>Detections above the threshold, best first. May be empty.</returns>
     /// <exception cref="ArgumentException">No name or a blank one, or as with a prompt.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
@@ -185,7 +185,7 @@ public sealed class GlipDetector : IDisposable
     /// <summary>Computes what no prompt changes, to ask a picture for several.</summary>
     /// <param name="image">Pixels in any supported channel order. Not needed afterwards.</param>
     /// <param name="options">Sizes; null for the model's defaults. The rest is not used.</param>
-    /// <param name="cancellationToken">Ends the call early, between layers.</param>
+    /// <param name="cancellationToken">Ends the call early, within milliseconds.</param>
     /// <returns>The features, <see cref="ImageFeatures.Bytes"/> in size, which are not counted in <see cref="GlipOptions.MaxWorkspaceBytes"/>. Only this detector
     /// can use them.</returns>
     /// <exception cref="ArgumentException">The picture is too large after resizing, an option is out of range, or the call needs more memory than
@@ -208,7 +208,7 @@ public sealed class GlipDetector : IDisposable
     /// <param name="features">Of <see cref="Encode"/> of this detector. Not changed.</param>
     /// <param name="prompt">Phrases, or a sentence such as <c>"person . red car . umbrella"</c>.</param>
     /// <param name="options">Threshold and limits; null for the model's defaults. Sizes are those of <see cref="Encode"/>.</param>
-    /// <param name="cancellationToken">Ends the call early, between layers.</param>
+    /// <param name="cancellationToken">Ends the call early, within milliseconds.</param>
     /// <returns>Detections above the threshold, best first, in pixels of the picture. May be empty.</returns>
     /// <exception cref="ArgumentException">Features of another detector, a phrase is too long, an option is out of range, or the call needs more memory than
     /// <see cref="GlipOptions.MaxWorkspaceBytes"/> allows.</exception>
@@ -231,7 +231,7 @@ public sealed class GlipDetector : IDisposable
     /// <param name="images">Pictures of any sizes.</param>
     /// <param name="prompts">A prompt for each picture, or one for all.</param>
     /// <param name="options">Threshold and sizes; null for the model's defaults.</param>
-    /// <param name="cancellationToken">Ends the call early, between layers.</param>
+    /// <param name="cancellationToken">Ends the call early, within milliseconds.</param>
     /// <returns>Entry i: the detections of <c>images[i]</c>, as <c>Detect</c> finds them, to the bit.</returns>
     /// <exception cref="ArgumentException">Neither one prompt nor one a picture, or as with one picture.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>

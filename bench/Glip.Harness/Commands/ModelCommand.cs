@@ -43,9 +43,10 @@ internal static class ModelCommand
         };
         var labels = NumberOption.Count("--labels", "a list of so many labels of two words instead, as many as you like", 1);
         var repeat = NumberOption.Count("--repeat", "timed calls after one warm-up; default 5", 1);
+        var cancel = NumberOption.Count("--cancel", "also cancel so many calls, at times spread evenly over one, and report the longest delay; default 0", 0);
         var machine = new MachineOptions();
         var format = new ReportOptions();
-        var command = new Command("model", "time whole detections") { config, size, tokens, prompt, labels, repeat };
+        var command = new Command("model", "time whole detections") { config, size, tokens, prompt, labels, repeat, cancel };
         machine.AddTo(command);
         format.AddTo(command);
         command.SetAction(parsed =>
@@ -62,7 +63,7 @@ internal static class ModelCommand
             };
             Report report = Measure(
                 model, height, width, asked, machine.Isa(parsed), machine.Threads(parsed),
-                parsed.GetValue(repeat) ?? DefaultRepeat);
+                parsed.GetValue(repeat) ?? DefaultRepeat, parsed.GetValue(cancel) ?? 0);
             format.Write(report, parsed, output);
         });
         return command;
@@ -76,8 +77,9 @@ internal static class ModelCommand
     /// <param name="isa">Instruction set.</param>
     /// <param name="threads">Threads.</param>
     /// <param name="repeat">Timed calls.</param>
+    /// <param name="cancel">Calls to cancel.</param>
     /// <exception cref="ArgumentException">A picture that no model takes.</exception>
-    public static Report Measure(GlipConfig config, int height, int width, BenchPrompt asked, SimdIsa isa, int threads, int repeat)
+    public static Report Measure(GlipConfig config, int height, int width, BenchPrompt asked, SimdIsa isa, int threads, int repeat, int cancel = 0)
     {
         _ = ImageGeometry.Plan(height, width, 0, 0, config.SizeDivisibility); // refuses absurd sizes before anything is allocated
         using var detector = GlipDetector.Load(
@@ -118,6 +120,16 @@ internal static class ModelCommand
         report.Add("median_s", Cell.Number(KernelTimer.Median(seconds), 3));
         report.Add("min_s", Cell.Number(seconds.Min(), 3));
         report.Add("repeated_s", Cell.Number(repeated, 3));
+        if (cancel > 0)
+        {
+            double[] delays =
+            [
+                .. Enumerable.Range(1, cancel).Select(i =>
+                    CancellationDelay(token => detector.Detect(new ImageView(pixels, width, height, PixelFormat.Rgb24), prompt, options, token), repeated * i / (cancel + 1))),
+            ];
+            report.Add("cancelled_s", Cell.Number(delays.Max(), 4));
+        }
+
         report.Add("threads", detector.Threads);
         report.Add("isa", detector.Isa);
         report.Add("fma_gflops", Cell.Number(KernelTimer.Median(peaks), 1));
@@ -140,5 +152,24 @@ internal static class ModelCommand
         }
 
         return report;
+    }
+
+    /// <summary>Seconds from the moment that a call is cancelled to its end; 0 if it ended before.</summary>
+    private static double CancellationDelay(Action<CancellationToken> call, double after)
+    {
+        using var source = new CancellationTokenSource();
+        long cancelled = 0;
+        using CancellationTokenRegistration note = source.Token.Register(() => Volatile.Write(ref cancelled, Stopwatch.GetTimestamp()));
+        source.CancelAfter(TimeSpan.FromSeconds(after));
+        try
+        {
+            call(source.Token);
+            return 0;
+        }
+        catch (OperationCanceledException)
+        {
+            long end = Stopwatch.GetTimestamp();
+            return Stopwatch.GetElapsedTime(Volatile.Read(ref cancelled), end).TotalSeconds;
+        }
     }
 }

@@ -55,6 +55,12 @@ public sealed unsafe class KernelContext : IDisposable
     /// <summary>True if kernels only report what scratch memory they need.</summary>
     public bool IsPlanning { get; }
 
+    /// <summary>
+    /// Ends kernels early: it is looked at before every part of the work, a few milliseconds at most, and ends the call in an <see cref="OperationCanceledException"/>.
+    /// What the kernel was to write is then undefined.
+    /// </summary>
+    public CancellationToken CancellationToken { get; set; }
+
     /// <summary>Multiply-adds of all matrix products and convolutions so far, as executed; a planning context counts what it would execute.</summary>
     public long MultiplyAdds { get; private set; }
 
@@ -88,7 +94,7 @@ public sealed unsafe class KernelContext : IDisposable
         fixed (float* scratch = _scratch)
         {
             var call = new Call<TJob>(pinnedJob, Align(scratch), _scratchStride);
-            _pool.Run(Entry<TJob>(Isa), &call, parts);
+            _pool.Run(Entry<TJob>(Isa), &call, parts, CancellationToken);
         }
     }
 

@@ -27,6 +27,7 @@ public sealed unsafe class WorkerPool : IDisposable
     // 1 while a job runs. Not a monitor: its owner could enter again, from within a part.
     private int _busy;
     private volatile int _generation;
+    private CancellationToken _cancellation;
     private bool _open;
     private bool _stopping;
     private ExceptionDispatchInfo? _error;
@@ -64,13 +65,18 @@ public sealed unsafe class WorkerPool : IDisposable
             thread.Join();
     }
 
-    /// <summary>Calls <paramref name="function"/>(argument, part, worker) for each part and returns when all are done.</summary>
-    internal void Run(delegate*<void*, int, int, void> function, void* argument, int parts)
+    /// <summary>Calls <paramref name="function"/>(argument, part, worker) for each part and returns when all are done, or, cancelled, when those are that had begun.</summary>
+    /// <exception cref="OperationCanceledException">Cancelled before the last part began.</exception>
+    internal void Run(delegate*<void*, int, int, void> function, void* argument, int parts, CancellationToken cancellation = default)
     {
         if (_threads.Length == 0 || parts <= 1 || Interlocked.Exchange(ref _busy, 1) != 0)
         {
             for (int part = 0; part < parts; part++)
+            {
+                cancellation.ThrowIfCancellationRequested();
                 function(argument, part, 0);
+            }
+
             return;
         }
 
@@ -84,6 +90,7 @@ public sealed unsafe class WorkerPool : IDisposable
                 _parts = parts;
                 _next = 0;
                 _error = null;
+                _cancellation = cancellation;
                 _open = true;
                 _generation++;
                 Monitor.PulseAll(_lock);
@@ -96,6 +103,7 @@ public sealed unsafe class WorkerPool : IDisposable
                 _open = false;
                 while (_joined > 0)
                     Monitor.Wait(_lock);
+                _cancellation = default;
             }
 
             _error?.Throw();
@@ -112,7 +120,10 @@ public sealed unsafe class WorkerPool : IDisposable
         {
             int part;
             while ((part = Interlocked.Increment(ref _next) - 1) < _parts)
+            {
+                _cancellation.ThrowIfCancellationRequested();
                 _function(_argument, part, worker);
+            }
         }
         catch (Exception e)
         {

@@ -18,9 +18,6 @@ internal sealed class ForwardPass(KernelContext kernels, Workspace workspace)
     /// <summary>Receives what each part of the network cost, or null.</summary>
     public StageProfile? Profile { get; set; }
 
-    /// <summary>Ends the pass early.</summary>
-    public CancellationToken CancellationToken { get; set; }
-
     /// <summary>True if this pass only measures memory: spans have no memory behind them and kernels do nothing.</summary>
     public bool IsPlanning => Kernels.IsPlanning;
 
@@ -33,6 +30,6 @@ internal sealed class ForwardPass(KernelContext kernels, Workspace workspace)
     /// <summary>What was done since the last mark belongs to <paramref name="stage"/>.</summary>
     public void Mark(string stage) => Profile?.Mark(stage, Kernels.MultiplyAdds, Workspace.TakeRecentPeakFloats() * sizeof(float));
 
-    /// <summary>Throws if the caller gave up. Called between layers.</summary>
-    public void Checkpoint() => CancellationToken.ThrowIfCancellationRequested();
+    /// <summary>Throws if the caller gave up. Called between layers; kernels look for themselves.</summary>
+    public void Checkpoint() => Kernels.CancellationToken.ThrowIfCancellationRequested();
 }

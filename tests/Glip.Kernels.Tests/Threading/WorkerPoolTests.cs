@@ -73,6 +73,28 @@ public unsafe class WorkerPoolTests
     [InlineData(1)]
     [InlineData(2)]
     [InlineData(4)]
+    public void ACancelledJobEndsWithThePartsThatHadBegunAndThePoolStaysUsable(int workers)
+    {
+        using var pool = new WorkerPool(workers);
+        int* begun = stackalloc int[1];
+        for (int round = 0; round < 50; round++)
+        {
+            using var source = new CancellationTokenSource();
+            s_cancelled = source;
+            *begun = 0;
+            var error = Assert.Throws<OperationCanceledException>(() => pool.Run(&CancelInTheFifthPart, begun, 1000, source.Token));
+            Assert.Equal(source.Token, error.CancellationToken);
+            Assert.InRange(*begun, 5, 5 + workers);
+            long sum = 0;
+            pool.Run(&AddPart, &sum, 5);
+            Assert.Equal(10, sum);
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(4)]
     public void AnExceptionReachesTheCallerAndThePoolStaysUsable(int workers)
     {
         using var pool = new WorkerPool(workers);
@@ -154,6 +176,12 @@ public unsafe class WorkerPoolTests
 
     private static void AddPart(void* sum, int part, int worker) => Interlocked.Add(ref *(long*)sum, part);
 
+    private static void CancelInTheFifthPart(void* begun, int part, int worker)
+    {
+        if (Interlocked.Increment(ref *(int*)begun) == 5)
+            s_cancelled!.Cancel();
+    }
+
     private static void Double(void* values, int part, int worker) => ((int*)values)[part] *= 2;
 
     private static void NoteThread(void* ids, int part, int worker) => ((int*)ids)[part] = Environment.CurrentManagedThreadId;
@@ -190,6 +218,7 @@ public unsafe class WorkerPoolTests
     }
 
     private static ManualResetEventSlim? s_started;
+    private static CancellationTokenSource? s_cancelled;
     private static WorkerPool? s_nested;
     private static Barrier? s_barrier;
     private static Thread[] s_threads = [];

@@ -99,11 +99,11 @@ public class BenchCommandTests
     public void A_model_is_timed_whole_and_by_stage()
     {
         using var output = new StringWriter();
-        ModelCommand.Measure(SmallModel.Config, 64, 96, BenchPrompt.OfLength(SmallModel.Config, 7), SimdIsas.Best, threads: 1, repeat: 3).Write(output, ReportFormat.Json);
+        ModelCommand.Measure(SmallModel.Config, 64, 96, BenchPrompt.OfLength(SmallModel.Config, 7), SimdIsas.Best, threads: 1, repeat: 3, cancel: 2).Write(output, ReportFormat.Json);
         using var document = JsonDocument.Parse(output.ToString());
         JsonElement report = document.RootElement;
         Assert.Superset(
-            new HashSet<string> { "median_s", "min_s", "repeated_s", "threads", "isa", "macs", "peak_rss_bytes", "allocated_bytes", "stages" }, Names(report).ToHashSet());
+            new HashSet<string> { "median_s", "min_s", "repeated_s", "cancelled_s", "threads", "isa", "macs", "peak_rss_bytes", "allocated_bytes", "stages" }, Names(report).ToHashSet());
         Assert.InRange(report.GetProperty("min_s").GetDouble(), double.Epsilon, report.GetProperty("median_s").GetDouble());
         Assert.InRange(report.GetProperty("allocated_bytes").GetInt64(), 0, 4096);
 
