@@ -110,7 +110,7 @@ public class CommandErrorTests
     }
 
     [Theory]
-    [InlineData("--max-size", "set a maximum size, or a smaller minimum size than 256 (see --min-size and --max-size)")]
+    [InlineData("--max-size", "set a maximum size, or a smaller minimum size than 320 (see --min-size and --max-size)")]
     [InlineData("--min-size", "the limit is 67108864: set a smaller minimum size than 2000000000, or maximum size than 2000000000 (see --min-size and --max-size)")]
     public void Absurd_sizes_are_refused(string option, string expected)
     {

@@ -128,11 +128,11 @@ public class DefaultModelCommandTests
 
         AssertSuccess(command, "inspect", ModelPath);
 
-        Assert.Contains($"glip-nano-35, {ModelPath}", command.Out);
-        Assert.Contains("810 tokens known", command.Out);
+        Assert.Contains($"glip-nano, {ModelPath}", command.Out);
+        Assert.Contains("867 tokens known", command.Out);
         Assert.Contains("324 F16", command.Out);
-        Assert.Contains("3,990,704", command.Out);
-        Assert.Contains("35: banana, strawberry", command.Out);
+        Assert.Contains("3,998,000", command.Out);
+        Assert.Contains("228: dog, cat", command.Out);
     }
 
     [Fact]
