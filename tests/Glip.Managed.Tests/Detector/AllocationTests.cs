@@ -111,7 +111,9 @@ public class AllocationTests
         for (int i = 0; i < 10; i++)
             Round();
         Assert.Equal(reserved, detector.ReservedBytes);
-        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - kept, -100_000, 20_000);
+
+        // It may well fall: what tests before this one left behind goes at any time.
+        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - kept, long.MinValue, 20_000);
 
         void Round()
         {
