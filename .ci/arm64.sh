@@ -34,7 +34,9 @@ arm64_prepare() {
   [ -e /usr/aarch64-linux-gnu/lib/libstdc++.so.6 ] || { echo "no libstdc++6-arm64-cross"; return 1; }
   command -v npm >/dev/null || { echo "no npm"; return 1; }
   command -v python3 >/dev/null || { echo "no python3"; return 1; }
+  # The empty projects keep the repository's own build settings out of the kit's.
   mkdir -p artifacts && cp -r "$arm64_kit" "$arm64_home" && chmod -R u+w "$arm64_home" &&
+    echo '<Project />' | tee "$arm64_home/Directory.Build.props" "$arm64_home/Directory.Packages.props" >/dev/null &&
     timeout 600 bash "$arm64_home/setup.sh" >"$arm64_home.log" 2>&1 && [ -x "$arm64_home/out/armrun.bin" ] && return
   echo "its runtime could not be put together: $(tail -1 "$arm64_home.log")"
   rm -rf "$arm64_home"

@@ -68,8 +68,16 @@ beside() {
 
 joined() {
   wait
-  counted "beside the others: $beside_name" cat "$beside_log"
+  local sums
+  cat "$beside_log"
+  sums=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed.*/\1 \2/p' "$beside_log" | tail -1)
   rm -f "$beside_log"
+  if [ -z "$sums" ]; then
+    fail "$beside_name, which ran beside the others, did not come to its end"
+    return
+  fi
+  passed=$((passed + ${sums% *}))
+  failed=$((failed + ${sums#* }))
 }
 
 # at_most NAME FIGURE LIMIT UNIT: a figure that has a bar

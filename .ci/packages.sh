@@ -26,9 +26,9 @@ complete() {
     package=$(echo "$1/$name".[0-9]*.nupkg)
     ls "${package%.nupkg}.snupkg" >/dev/null || return
     for file in README.md LICENSE THIRD-PARTY-NOTICES.md; do
-      unzip -l "$package" | grep -q " $file$" || { echo "$package lacks $file"; return 1; }
+      unzip -l "$package" | grep " $file$" >/dev/null || { echo "$package lacks $file"; return 1; }
     done
-    unzip -p "$package" '*.nuspec' | grep -q '<license type="expression">MIT</license>' || { echo "$package names no licence"; return 1; }
+    unzip -p "$package" '*.nuspec' | grep "<license type=.expression.>MIT</license>" >/dev/null || { echo "$package names no licence"; return 1; }
   done
 }
 
@@ -70,7 +70,7 @@ PROJECT
   local found
   found=$(dotnet "$folder/out/Example.dll") || return
   echo "$found"
-  [ "$(grep -c "^pizza 0" <<<"$found")" -eq 2 ] && grep -q "^red apple 0" <<<"$found" && grep -q "^bicycle 0" <<<"$found"
+  [ "$(grep -c "^pizza 0" <<<"$found")" -eq 2 ] && grep -q "^sunflower 0" <<<"$found" && grep -q "^bicycle 0" <<<"$found"
 }
 
 installed_tools() {
