@@ -40,17 +40,13 @@ internal static class BenchCommandLine
         {
             return Report(WrongUsage, e is ArgumentException { ParamName: { } name } ? e.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : e.Message);
         }
-        catch (InsufficientMemoryException e)
+        catch (Exception e) when (e is GlipFormatException or IOException or InsufficientMemoryException)
         {
             return Report(Failure, e.Message);
         }
         catch (Exception e) when (e is OverflowException or OutOfMemoryException)
         {
             return Report(Failure, "out of memory: choose smaller shapes");
-        }
-        catch (Exception e) when (e is GlipFormatException or IOException)
-        {
-            return Report(Failure, e.Message);
         }
         catch (Exception e)
         {

@@ -40,11 +40,7 @@ internal static class GlipCommandLine
         {
             return Report(WrongUsage, ForUsers(e));
         }
-        catch (Exception e) when (e is GlipFormatException or IOException or UnauthorizedAccessException or PlatformNotSupportedException)
-        {
-            return Report(Failure, e.Message);
-        }
-        catch (InsufficientMemoryException e)
+        catch (Exception e) when (e is GlipFormatException or IOException or UnauthorizedAccessException or PlatformNotSupportedException or InsufficientMemoryException)
         {
             return Report(Failure, e.Message);
         }
