@@ -32,7 +32,7 @@ internal sealed record BiAttentionShape(int Cells, int Channels, int Tokens, int
         var scoreBias = AlignedFloats.Noise(headTokens);
         var valueWeights = AlignedFloats.Noise((long)headTokens * Channels, UpdateSize);
         var outputBias = AlignedFloats.Noise(Channels, UpdateSize);
-        var workspace = new AlignedFloats(BiAttention.WorkspaceFloats(context, Cells, Channels, headTokens));
+        var workspace = new AlignedFloats(BiAttention.WorkspaceFloats(context, Cells, Channels, Heads, Tokens));
         var y = new AlignedFloats((long)headTokens * Channels);
         return () => BiAttention.Forward(
             context, x.Span, Cells, Channels, Heads, Tokens, Tokens, scoreWeights.Span, scoreBias.Span, valueWeights.Span, outputBias.Span, Clamp, workspace.Span, y.Span);

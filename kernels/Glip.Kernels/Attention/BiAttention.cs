@@ -17,15 +17,24 @@ public static unsafe class BiAttention
     private const int RowsPerSlice = 1024;
     private const int MostSlices = 16;
 
-    /// <summary>Floats of working memory that <see cref="Forward"/> needs.</summary>
+    // The text side's sums are read and written once a block of rows: long blocks do that less often. Both this and a group of heads are as large as leaves a group's
+    // matrices and scores in a second-level cache of 1 to 2 MB.
+    private const int RowsPerBlock = 2 * GemmCore.BlockRows;
+    private const int MostGroupTokens = 256;
+
+    // Lanes of the widest vector.
+    private const int MostLanes = 16;
+
+    /// <summary>Floats of working memory that <see cref="Forward"/> and <see cref="ForwardHead"/> (of one head) need.</summary>
     /// <param name="context">Instruction set.</param>
     /// <param name="rows">Visual tokens N.</param>
     /// <param name="channels">C.</param>
-    /// <param name="headTokens">Heads × text tokens.</param>
-    public static int WorkspaceFloats(KernelContext context, int rows, int channels, int headTokens)
+    /// <param name="heads">Heads.</param>
+    /// <param name="tokens">Text tokens T.</param>
+    public static int WorkspaceFloats(KernelContext context, int rows, int channels, int heads, int tokens)
     {
         ArgumentNullException.ThrowIfNull(context);
-        var layout = new Layout(rows, channels, headTokens, GemmTable.Layout(context.Isa));
+        var layout = new Layout(rows, channels, heads, tokens, GemmTable.Layout(context.Isa));
         return checked((int)layout.TotalFloats);
     }
 
@@ -110,10 +119,10 @@ public static unsafe class BiAttention
         Check.Length(scoreBias, headTokens, nameof(scoreBias));
         Check.Length(valueWeights, (long)headTokens * channels, nameof(valueWeights));
         Check.Length(outputBias, channels, nameof(outputBias));
-        Check.Length(workspace, WorkspaceFloats(context, rows, channels, headTokens), nameof(workspace));
+        Check.Length(workspace, WorkspaceFloats(context, rows, channels, heads, tokens), nameof(workspace));
         Check.Length(y, (long)headTokens * channels, nameof(y));
         PanelLayout panels = GemmTable.Layout(context.Isa);
-        var layout = new Layout(rows, channels, headTokens, panels);
+        var layout = new Layout(rows, channels, heads, tokens, panels);
         fixed (float* pm = scoreWeights)
         fixed (float* pc = scoreBias)
         fixed (float* pu = valueWeights)
@@ -121,41 +130,86 @@ public static unsafe class BiAttention
         fixed (float* memory = workspace)
         fixed (float* py = y)
         {
-            PackedView scores = layout.ScoreView(memory), values = layout.ValueView(memory);
-            scores.FillBias(context, pc);
-            Packing.FromRows(context, pm, channels, scores);
-            values.FillBias(context, pb);
-            Packing.FromColumns(context, pu, channels, values);
-            var job = new SliceJob(visual, rows, heads, tokens, attended, clamp, scores, values, layout, memory + layout.SliceOffset);
+            for (int g = 0; g < layout.Groups; g++)
+            {
+                nint first = (nint)g * layout.GroupTokens;
+                PackedView scores = layout.ScoreView(memory, g), values = layout.ValueView(memory, g);
+                scores.FillBias(context, pc + first);
+                Packing.FromRows(context, pm + (first * channels), channels, scores);
+                if (g == 0)
+                    values.FillBias(context, pb);
+                Packing.FromColumns(context, pu + (first * channels), channels, values);
+            }
+
+            var job = new SliceJob(visual, rows, tokens, attended, clamp, layout, memory);
             context.Run(ref job, layout.Slices, job.ScratchFloats, 3L * rows * channels * headTokens);
-            var merge = new MergeJob(headTokens, channels, layout, memory + layout.SliceOffset, py);
+            var merge = new MergeJob(layout, memory, py);
             context.Run(ref merge, headTokens);
         }
     }
 
-    /// <summary>Where things lie in the working memory: both packed right sides, then each slice's maxima, sums and weighted sums.</summary>
-    private readonly struct Layout(int rows, int channels, int headTokens, PanelLayout panels)
+    /// <summary>Where things lie in the working memory: of each group of heads both packed right sides; then of each slice and group maxima, sums and weighted sums.</summary>
+    private readonly struct Layout
     {
-        public int Slices { get; } = Math.Clamp((rows + RowsPerSlice - 1) / RowsPerSlice, 1, MostSlices);
+        private readonly PanelLayout _panels;
+        private readonly nint _scoreFloats;
+        private readonly nint _valueFloats;
+        private readonly nint _groupFloats;
 
-        public int WideTokens { get; } = panels.Padded(headTokens);
-
-        public int WideChannels { get; } = panels.Padded(channels);
-
-        public nint SliceOffset => ((nint)WideTokens * (channels + 1)) + ((nint)WideChannels * (headTokens + 1));
-
-        public nint SliceFloats => (2 * WideTokens) + ((nint)GemmCore.PaddedRows(headTokens) * WideChannels);
-
-        public nint TotalFloats => SliceOffset + (Slices * SliceFloats);
-
-        public PackedView ScoreView(float* memory) =>
-            new(memory + WideTokens, memory, headTokens, channels, panels);
-
-        public PackedView ValueView(float* memory)
+        public Layout(int rows, int channels, int heads, int tokens, PanelLayout panels)
         {
-            float* bias = memory + ((nint)WideTokens * (channels + 1));
-            return new(bias + WideChannels, bias, channels, headTokens, panels);
+            _panels = panels;
+            int group = heads;
+            while (group > 1 && (heads % group != 0 || (long)group * tokens > MostGroupTokens))
+                group--;
+            Slices = Math.Clamp((rows + RowsPerSlice - 1) / RowsPerSlice, 1, MostSlices);
+            Groups = heads / group;
+            GroupTokens = checked(group * tokens);
+            Channels = channels;
+            WideTokens = panels.Padded(GroupTokens);
+            WideChannels = panels.Padded(channels);
+            _scoreFloats = (nint)WideTokens * (channels + 1);
+            _valueFloats = (nint)WideChannels * GroupTokens;
+            _groupFloats = (2 * WideTokens) + ((nint)GemmCore.PaddedRows(GroupTokens) * WideChannels);
         }
+
+        public int Slices { get; }
+
+        public int Groups { get; }
+
+        /// <summary>Heads of a group × T.</summary>
+        public int GroupTokens { get; }
+
+        public int Channels { get; }
+
+        public int WideTokens { get; }
+
+        public int WideChannels { get; }
+
+        public nint TotalFloats => SliceOffset + (Slices * Groups * _groupFloats);
+
+        /// <summary>Floats of a group's maxima, sums and weighted sums of one slice.</summary>
+        public nint GroupFloats => _groupFloats;
+
+        private nint ValueOffset => Groups * _scoreFloats;
+
+        private nint SliceOffset => ValueOffset + WideChannels + (Groups * _valueFloats);
+
+        public PackedView ScoreView(float* memory, int group)
+        {
+            float* bias = memory + (group * _scoreFloats);
+            return new(bias + WideTokens, bias, GroupTokens, Channels, _panels);
+        }
+
+        /// <summary>The first group's has the bias; the others' products are added to it.</summary>
+        public PackedView ValueView(float* memory, int group)
+        {
+            float* bias = memory + ValueOffset;
+            return new(bias + WideChannels + (group * _valueFloats), group == 0 ? bias : null, Channels, GroupTokens, _panels);
+        }
+
+        /// <summary>A group's maxima of one slice; its sums follow, then its weighted sums.</summary>
+        public float* Maxima(float* memory, int slice, int group) => memory + SliceOffset + ((((nint)slice * Groups) + group) * _groupFloats);
     }
 
     /// <summary>Where the visual side's rows lie: what scores and the text side's sums are made of, and where the image side's result goes, perhaps the same place.</summary>
@@ -177,22 +231,18 @@ public static unsafe class BiAttention
         public readonly bool Adds = adds;
     }
 
-    private readonly struct SliceJob(
-        Visual visual, int rows, int heads, int tokens, int attended, float clamp, PackedView scores, PackedView values, Layout layout, float* slices) : IKernelJob
+    private readonly struct SliceJob(Visual visual, int rows, int tokens, int attended, float clamp, Layout layout, float* memory) : IKernelJob
     {
         private readonly Visual _visual = visual;
-        private readonly float* _slices = slices;
-        private readonly PackedView _scores = scores;
-        private readonly PackedView _values = values;
+        private readonly float* _memory = memory;
         private readonly Layout _layout = layout;
         private readonly int _rows = rows;
-        private readonly int _heads = heads;
         private readonly int _tokens = tokens;
         private readonly int _attended = attended;
         private readonly float _clamp = clamp;
 
         public long ScratchFloats =>
-            GemmCore.PanelFloats(GemmCore.BlockRows) + ((GemmCore.BlockRows + 1) * ((2L * _layout.WideTokens) + (2L * _layout.WideChannels)));
+            GemmCore.PanelFloats(GemmCore.BlockRows) + (2 * MostLanes) + ((RowsPerBlock + 1) * ((2L * _layout.WideTokens) + (2L * _layout.WideChannels)));
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run<TOps, TVec, TTile>(int part, float* scratch)
@@ -200,57 +250,75 @@ public static unsafe class BiAttention
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
         {
-            int wideTokens = _layout.WideTokens, channels = _scores.Depth, headTokens = _scores.Columns;
-            float* maxima = _slices + (part * _layout.SliceFloats), sums = maxima + wideTokens, weighted = sums + wideTokens;
-            new Span<float>(maxima, wideTokens).Fill(float.NegativeInfinity);
-            new Span<float>(sums, checked((int)_layout.SliceFloats) - wideTokens).Clear();
-
-            float* scores = scratch + GemmCore.PanelFloats(GemmCore.BlockRows);
-            float* weights = scores + ((nint)GemmCore.BlockRows * wideTokens);
-            float* packedX = weights + ((nint)(GemmCore.BlockRows + 1) * wideTokens);
-            float* update = packedX + ((nint)GemmCore.BlockRows * _layout.WideChannels);
-            var source = new DenseRows(_visual.Queries, _visual.Stride);
-            int first = (int)((long)_rows * part / _layout.Slices), end = (int)((long)_rows * (part + 1) / _layout.Slices);
-            for (int row0 = first; row0 < end; row0 += GemmCore.BlockRows)
+            int wideTokens = _layout.WideTokens, wideChannels = _layout.WideChannels;
+            for (int g = 0; g < _layout.Groups; g++)
             {
-                int block = Math.Min(GemmCore.BlockRows, end - row0);
-                GemmCore.Multiply<DenseRows, TOps, TVec, TTile>(ref source, row0, block, _scores, scores, wideTokens, scratch);
-                Rows.Clamp<TOps, TVec>(scores, block * wideTokens, _clamp);
+                float* maxima = _layout.Maxima(_memory, part, g);
+                new Span<float>(maxima, wideTokens).Fill(float.NegativeInfinity);
+                new Span<float>(maxima + wideTokens, checked((int)_layout.GroupFloats) - wideTokens).Clear();
+            }
 
-                // Text side: weights of this block against the running maxima, then weighted += weightsᵀ·X.
-                for (int j = 0; j < wideTokens; j += TOps.Width)
-                    OnlineSoftmax<TOps, TVec>(scores + j, weights + j, wideTokens, block, maxima + j, sums + j);
-                RescaleWeighted<TOps, TVec>(weights + ((nint)block * wideTokens), weighted, headTokens);
-                var right = new PackedView(packedX, null, channels, block, TTile.Layout);
+            float* lanes = scratch + GemmCore.PanelFloats(GemmCore.BlockRows);
+            float* scores = lanes + MostLanes;
+            float* weights = scores + ((nint)RowsPerBlock * wideTokens);
+            float* packedX = weights + ((nint)(RowsPerBlock + 1) * wideTokens) + MostLanes;
+            float* update = packedX + ((nint)RowsPerBlock * wideChannels);
+            for (int i = 0; i < MostLanes; i++)
+                lanes[i] = i;
+            int first = (int)((long)_rows * part / _layout.Slices), end = (int)((long)_rows * (part + 1) / _layout.Slices);
+            for (int row0 = first; row0 < end; row0 += RowsPerBlock)
+            {
+                int block = Math.Min(RowsPerBlock, end - row0);
+                var queries = new DenseRows(_visual.Queries + (row0 * _visual.Stride), _visual.Stride);
+                var right = new PackedView(packedX, null, _layout.Channels, block, TTile.Layout);
                 Packing.FromColumns<TOps, TVec>(_visual.Values + (row0 * _visual.Stride), _visual.Stride, right);
-                var left = new TransposedRows(weights, wideTokens);
-                GemmCore.MultiplyAll<TransposedRows, TOps, TVec, TTile>(ref left, headTokens, right, weighted, _layout.WideChannels, scratch);
+                for (int g = 0; g < _layout.Groups; g++)
+                {
+                    GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref queries, block, _layout.ScoreView(_memory, g), scores, wideTokens, scratch);
 
-                // Image side: softmax over the real tokens of each head, then X += A·U + b.
-                for (int i = 0; i < block; i++)
-                    TokenSoftmax<TOps, TVec>(scores + ((nint)i * wideTokens));
-                var attention = new DenseRows(scores, wideTokens);
-                GemmCore.Multiply<DenseRows, TOps, TVec, TTile>(ref attention, 0, block, _values, update, _layout.WideChannels, scratch);
+                    // Text side: weights of this block against the running maxima, then weighted += weightsᵀ·X.
+                    float* maxima = _layout.Maxima(_memory, part, g), sums = maxima + wideTokens, weighted = sums + wideTokens;
+                    for (int j = 0; j < wideTokens; j += TOps.Width)
+                        OnlineSoftmax<TOps, TVec>(scores + j, weights + j, wideTokens, block, _clamp, maxima + j, sums + j);
+                    RescaleWeighted<TOps, TVec>(weights + ((nint)block * wideTokens), weighted);
+                    var left = new TransposedRows(weights, wideTokens);
+                    GemmCore.MultiplyAll<TransposedRows, TOps, TVec, TTile>(ref left, _layout.GroupTokens, right, weighted, wideChannels, scratch);
+
+                    // Image side: softmax over the real tokens of each head, then update += A·U, from b on.
+                    for (int i = 0; i < block; i++)
+                        TokenSoftmax<TOps, TVec>(scores + ((nint)i * wideTokens), weights + ((nint)i * wideTokens), TOps.Load(lanes));
+                    var attention = new DenseRows(weights, wideTokens);
+                    GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref attention, block, _layout.ValueView(_memory, g), update, wideChannels, scratch);
+                }
+
                 for (int i = 0; i < block; i++)
                 {
-                    float* result = update + ((nint)i * _layout.WideChannels), target = _visual.Target + ((row0 + i) * _visual.Stride);
+                    float* result = update + ((nint)i * wideChannels), target = _visual.Target + ((row0 + i) * _visual.Stride);
                     if (_visual.Adds)
-                        Rows.Add<TOps, TVec>(result, target, target, channels);
+                        Rows.Add<TOps, TVec>(result, target, target, _layout.Channels);
                     else
-                        Rows.Copy<TOps, TVec>(result, target, channels);
+                        Rows.Copy<TOps, TVec>(result, target, _layout.Channels);
                 }
             }
         }
 
-        /// <summary>For a vector of columns: raises the maxima, turns scores into weights, updates the sums; the factor for older sums goes into the row after the block.</summary>
+        /// <summary>
+        /// For a vector of columns: clamps scores, raises the maxima, turns scores into weights, updates the sums; the factor for older sums goes into the row after the block.
+        /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void OnlineSoftmax<TOps, TVec>(float* scores, float* weights, nint stride, int rows, float* maxima, float* sums)
+        private static void OnlineSoftmax<TOps, TVec>(float* scores, float* weights, nint stride, int rows, float clamp, float* maxima, float* sums)
             where TOps : struct, ISimd<TVec>
             where TVec : unmanaged
         {
+            TVec low = TOps.Broadcast(-clamp), high = TOps.Broadcast(clamp);
             TVec before = TOps.Load(maxima), max = before;
             for (int i = 0; i < rows; i++)
-                max = TOps.Max(max, TOps.Load(scores + (i * stride)));
+            {
+                TVec score = TOps.Min(TOps.Max(TOps.Load(scores + (i * stride)), low), high);
+                TOps.Store(score, scores + (i * stride));
+                max = TOps.Max(max, score);
+            }
+
             TVec sum = TOps.Broadcast(0f);
             for (int i = 0; i < rows; i++)
             {
@@ -266,72 +334,84 @@ public static unsafe class BiAttention
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private void RescaleWeighted<TOps, TVec>(float* factors, float* weighted, int headTokens)
+        private void RescaleWeighted<TOps, TVec>(float* factors, float* weighted)
             where TOps : struct, ISimd<TVec>
             where TVec : unmanaged
         {
-            for (int j = 0; j < headTokens; j++)
+            for (int j = 0; j < _layout.GroupTokens; j++)
             {
                 if (factors[j] != 1f)
                     Rows.Scale<TOps, TVec>(weighted + ((nint)j * _layout.WideChannels), factors[j], _layout.WideChannels);
             }
         }
 
-        /// <summary>Softmax of each head's real tokens within a row, 0 for the others. Heads are short, so the exponentials run over the whole row at once.</summary>
+        /// <summary>
+        /// Softmax of each head's real tokens within a row, 0 for the others. Heads are short and stand side by side, so all is done in whole vectors: what a head reads
+        /// beyond its last token is not counted, what it writes there is overwritten by the next.
+        /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private void TokenSoftmax<TOps, TVec>(float* row)
+        private void TokenSoftmax<TOps, TVec>(float* row, float* target, TVec lanes)
             where TOps : struct, ISimd<TVec>
             where TVec : unmanaged
         {
-            for (int h = 0; h < _heads; h++)
+            int whole = _attended / TOps.Width * TOps.Width;
+            bool hasRest = whole < _attended;
+            TVec rest = TOps.Broadcast(_attended - whole), zero = TOps.Broadcast(0f), lowest = TOps.Broadcast(float.NegativeInfinity);
+            for (int head = 0; head < _layout.GroupTokens; head += _tokens)
             {
-                float* head = row + (h * _tokens);
-                float max = Rows.Max<TOps, TVec>(head, _attended);
-                for (int t = 0; t < _attended; t++)
-                    head[t] -= max;
-            }
+                float* from = row + head, to = target + head;
+                TVec max = hasRest ? TOps.SelectLess(lanes, rest, TOps.Load(from + whole), lowest) : lowest;
+                for (int t = 0; t < whole; t += TOps.Width)
+                    max = TOps.Max(max, TOps.Load(from + t));
+                max = TOps.Broadcast(TOps.MaxAcross(max));
+                TVec sum = zero, last = zero;
+                for (int t = 0; t < whole; t += TOps.Width)
+                {
+                    TVec e = VectorMath.Exp<TOps, TVec>(TOps.Subtract(TOps.Load(from + t), max));
+                    TOps.Store(e, to + t);
+                    sum = TOps.Add(sum, e);
+                }
 
-            for (int j = 0; j < _layout.WideTokens; j += TOps.Width)
-                TOps.Store(VectorMath.Exp<TOps, TVec>(TOps.Load(row + j)), row + j);
-            for (int h = 0; h < _heads; h++)
-            {
-                float* head = row + (h * _tokens);
-                Rows.Scale<TOps, TVec>(head, 1f / Rows.Sum<TOps, TVec>(head, _attended), _attended);
+                if (hasRest)
+                    last = TOps.SelectLess(lanes, rest, VectorMath.Exp<TOps, TVec>(TOps.Subtract(TOps.Load(from + whole), max)), zero);
+                TVec scale = TOps.Broadcast(1f / TOps.Sum(TOps.Add(sum, last)));
+                for (int t = 0; t < whole; t += TOps.Width)
+                    TOps.Store(TOps.Multiply(TOps.Load(to + t), scale), to + t);
+                if (hasRest)
+                    TOps.Store(TOps.Multiply(last, scale), to + whole);
                 if (_attended < _tokens)
-                    new Span<float>(head + _attended, _tokens - _attended).Clear();
+                    new Span<float>(to + _attended, _tokens - _attended).Clear();
             }
         }
     }
 
-    private readonly struct MergeJob(int headTokens, int channels, Layout layout, float* slices, float* y) : IKernelJob
+    private readonly struct MergeJob(Layout layout, float* memory, float* y) : IKernelJob
     {
-        private readonly float* _slices = slices;
+        private readonly float* _memory = memory;
         private readonly float* _y = y;
         private readonly Layout _layout = layout;
-        private readonly int _headTokens = headTokens;
-        private readonly int _channels = channels;
 
         public void Run<TOps, TVec, TTile>(int part, float* scratch)
             where TOps : struct, ISimd<TVec>
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
         {
+            var (group, column) = Math.DivRem(part, _layout.GroupTokens);
             float max = float.NegativeInfinity, sum = 0;
             for (int s = 0; s < _layout.Slices; s++)
-                max = SimdScalar.Max(max, Slice(s)[part]);
+                max = SimdScalar.Max(max, _layout.Maxima(_memory, s, group)[column]);
             for (int s = 0; s < _layout.Slices; s++)
-                sum += Slice(s)[_layout.WideTokens + part] * Factor(s, part, max);
-            float* target = _y + ((nint)part * _channels);
-            new Span<float>(target, _channels).Clear();
+                sum += _layout.Maxima(_memory, s, group)[_layout.WideTokens + column] * Factor(s, group, column, max);
+            float* target = _y + ((nint)part * _layout.Channels);
+            new Span<float>(target, _layout.Channels).Clear();
             for (int s = 0; s < _layout.Slices; s++)
             {
-                float* weighted = Slice(s) + (2 * _layout.WideTokens) + ((nint)part * _layout.WideChannels);
-                Rows.AddScaled<TOps, TVec>(weighted, Factor(s, part, max) / sum, target, _channels);
+                float* weighted = _layout.Maxima(_memory, s, group) + (2 * _layout.WideTokens) + ((nint)column * _layout.WideChannels);
+                Rows.AddScaled<TOps, TVec>(weighted, Factor(s, group, column, max) / sum, target, _layout.Channels);
             }
         }
 
-        private float* Slice(int slice) => _slices + (slice * _layout.SliceFloats);
-
-        private float Factor(int slice, int column, float max) => VectorMath.Exp<SimdScalar, float>(Slice(slice)[column] - max);
+        private float Factor(int slice, int group, int column, float max) =>
+            VectorMath.Exp<SimdScalar, float>(_layout.Maxima(_memory, slice, group)[column] - max);
     }
 }

@@ -10,8 +10,8 @@ public class BiAttentionTests
     [EachIsa]
     public void ForwardAgreesAtEveryEdge(SimdIsa isa)
     {
-        // Around blocks of 96 rows and slices of 1024.
-        foreach (int rows in (int[])[1, 2, 95, 96, 97, 1023, 1025, 2500])
+        // Around blocks of 192 rows and slices of 1024.
+        foreach (int rows in (int[])[1, 2, 95, 97, 191, 192, 193, 1023, 1025, 2500])
             CheckForward(isa, new Case(rows, 5, 2, 3));
         foreach ((int channels, int heads, int tokens) in ((int, int, int)[])[(1, 1, 1), (16, 4, 1), (17, 3, 11), (33, 8, 5), (256, 1, 7)])
             CheckForward(isa, new Case(50, channels, heads, tokens));
@@ -24,6 +24,15 @@ public class BiAttentionTests
     [Theory]
     [EachIsa]
     public void LongTextsAgree(SimdIsa isa) => CheckForward(isa, new Case(110, 9, 8, 256));
+
+    [Theory]
+    [EachIsa]
+    public void GroupsOfHeadsAgree(SimdIsa isa)
+    {
+        // A group has up to 256 columns: 1, 2 and 3 groups of 3, 2 and 1 heads, and one of a single long head.
+        foreach ((int heads, int tokens, int attended) in ((int, int, int)[])[(3, 85, 85), (4, 128, 127), (3, 129, 129), (2, 257, 250)])
+            CheckForward(isa, new Case(400, 6, heads, tokens) { Attended = attended });
+    }
 
     [Theory]
     [EachIsa]
@@ -60,7 +69,7 @@ public class BiAttentionTests
                 float[][] results = KernelProbe.Run(isa, (context, buffers) => BiAttention.ForwardHead(
                     context, buffers.In(wide).Span[(head * width)..], buffers.In(wide).Span[(head * width)..], buffers.InOut(new float[rows * Stride]).Span[(head * width)..], Stride, rows,
                     width, tokens, attended, buffers.In(test.ScoreWeights), buffers.In(test.ValueWeights), buffers.In(new float[Math.Max(width, tokens)]), test.Clamp,
-                    buffers.Out(BiAttention.WorkspaceFloats(context, rows, width, tokens)), buffers.Out(tokens * width)));
+                    buffers.Out(BiAttention.WorkspaceFloats(context, rows, width, 1, tokens)), buffers.Out(tokens * width)));
                 var updated = new float[rows * width];
                 for (int i = 0; i < updated.Length; i++)
                     updated[i] = results[0][(i / width * Stride) + (head * width) + (i % width)] + test.X[i] + test.OutputBias[i % width];
@@ -143,7 +152,7 @@ public class BiAttentionTests
         {
             float[][] results = KernelProbe.Run(isa, (context, buffers) => BiAttention.Forward(
                 context, buffers.InOut(Narrow(x)), rows, Channels, Heads, tokens, tokens, buffers.In(Narrow(scoreWeights)), buffers.In(Narrow(scoreBias)),
-                buffers.In(Narrow(valueWeights)), buffers.In(Narrow(outBias)), 50000, buffers.Out(BiAttention.WorkspaceFloats(context, rows, Channels, Heads * tokens)),
+                buffers.In(Narrow(valueWeights)), buffers.In(Narrow(outBias)), 50000, buffers.Out(BiAttention.WorkspaceFloats(context, rows, Channels, Heads, tokens)),
                 buffers.Out(Heads * tokens * Channels)));
             Close.ToLargest(Reference.Widen(golden["out_v"].Float), results[0], Tolerance.Layer, $"{file}, out_v on {isa.Name()}");
 
@@ -181,8 +190,8 @@ public class BiAttentionTests
     [Fact]
     public void WrongArgumentsAreNamed()
     {
-        int workspace = BiAttention.WorkspaceFloats(TestContexts.Get(SimdIsas.Best), 5, 4, 6);
-        Refusal.NamesNull("context", () => BiAttention.WorkspaceFloats(null!, 5, 4, 6));
+        int workspace = BiAttention.WorkspaceFloats(TestContexts.Get(SimdIsas.Best), 5, 4, 2, 3);
+        Refusal.NamesNull("context", () => BiAttention.WorkspaceFloats(null!, 5, 4, 2, 3));
         Refused("context", "", withContext: false);
         Refused("rows", "a softmax over no visual tokens is undefined", rows: 0);
         Refused("tokens", "2 heads of 0 text tokens attend to nothing", tokens: 0);
@@ -195,7 +204,7 @@ public class BiAttentionTests
         Refused("outputBias", "outputBias needs 4 elements, has 3", outputBias: 3);
         Refused("workspace", $"workspace needs {workspace} elements, has {workspace - 1}", shortBy: 1);
         Refused("y", "y needs 24 elements, has 23", y: 23);
-        Assert.Throws<OverflowException>(() => BiAttention.WorkspaceFloats(TestContexts.Get(SimdIsas.Best), 1 << 20, 1 << 14, 1 << 16));
+        Assert.Throws<OverflowException>(() => BiAttention.WorkspaceFloats(TestContexts.Get(SimdIsas.Best), 1 << 20, 1 << 14, 4, 1 << 14));
 
         void Refused(
             string argument, string message, int rows = 5, int tokens = 3, int x = 20, int scoreWeights = 24, int scoreBias = 6, int valueWeights = 24, int outputBias = 4,
@@ -208,7 +217,7 @@ public class BiAttentionTests
     private static float[][] Run(SimdIsa isa, Case test) => KernelProbe.Run(isa, (context, buffers) => BiAttention.Forward(
         context, buffers.InOut(test.X), test.Rows, test.Channels, test.Heads, test.Tokens, test.Attended, buffers.In(test.ScoreWeights), buffers.In(test.ScoreBias),
         buffers.In(test.ValueWeights), buffers.In(test.OutputBias), test.Clamp,
-        buffers.Out(BiAttention.WorkspaceFloats(context, test.Rows, test.Channels, test.Heads * test.Tokens)), buffers.Out(test.Heads * test.Tokens * test.Channels)));
+        buffers.Out(BiAttention.WorkspaceFloats(context, test.Rows, test.Channels, test.Heads, test.Tokens)), buffers.Out(test.Heads * test.Tokens * test.Channels)));
 
     private static void CheckForward(SimdIsa isa, Case test)
     {

@@ -176,7 +176,7 @@ internal sealed class VLFuse
         }
 
         using WorkspaceBuffer sums = pass.Rent(headTokens, _channels);
-        using (WorkspaceBuffer working = pass.Rent(BiAttention.WorkspaceFloats(kernels, cells, _channels, headTokens)))
+        using (WorkspaceBuffer working = pass.Rent(BiAttention.WorkspaceFloats(kernels, cells, _channels, _heads, tokens)))
         {
             BiAttention.Forward(
                 kernels, visual, cells, _channels, _heads, tokens, attended, scoreWeights, scoreBias, valueWeights, weights.VisualOutBias, Clamp, working, sums);
@@ -202,7 +202,7 @@ internal sealed class VLFuse
         using WorkspaceBuffer headValues = pass.Rent(headFloats);
         using WorkspaceBuffer sums = pass.Rent(headFloats);
         using WorkspaceBuffer zeros = pass.Rent(Math.Max(tokens, HeadDim));
-        using (WorkspaceBuffer working = pass.Rent(BiAttention.WorkspaceFloats(kernels, cells, HeadDim, tokens)))
+        using (WorkspaceBuffer working = pass.Rent(BiAttention.WorkspaceFloats(kernels, cells, HeadDim, heads: 1, tokens)))
         {
             if (!pass.IsPlanning)
                 zeros.Span.Clear();
