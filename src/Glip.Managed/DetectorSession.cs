@@ -11,7 +11,7 @@ using Glip.Managed.Weights;
 namespace Glip.Managed;
 
 /// <summary>All that one call at a time needs besides the weights: memory, and the plans that it was made for.</summary>
-internal sealed class DetectorSession
+internal sealed class DetectorSession : IDisposable
 {
     private readonly GlipModel _model;
     private readonly EncodedPrompts _prompts;
@@ -38,7 +38,7 @@ internal sealed class DetectorSession
         _pool = pool;
         _maxWorkspaceBytes = options.MaxWorkspaceBytes;
         _keepsPadding = options.KeepsPadding;
-        _pass = new ForwardPass(new KernelContext(isa, pool), Workspace.Create());
+        _pass = new ForwardPass(new KernelContext(isa, pool), Workspace.Create(options.WorkspacePool));
     }
 
     /// <summary>What a call does: the image's side, the prompt's, or both.</summary>
@@ -72,6 +72,9 @@ internal sealed class DetectorSession
         _pass.Profile = null;
         _pass.Kernels.CancellationToken = default;
     }
+
+    /// <summary>Gives the workspace back. The session is not used any more.</summary>
+    public void Dispose() => _pass.Workspace.Dispose();
 
     /// <summary>Books what each part of the next call costs.</summary>
     public StageProfile StartProfile()

@@ -37,7 +37,7 @@ public sealed class GlipDetector : IDisposable
     private readonly SimdIsa _isa;
     private readonly GlipOptions _options;
     private readonly ConcurrentBag<DetectorSession> _idle = [];
-    private bool _disposed;
+    private volatile bool _disposed;
 
     private GlipDetector(WeightSource weights, GlipOptions options)
     {
@@ -339,7 +339,7 @@ public sealed class GlipDetector : IDisposable
         if (_disposed)
             return;
         _disposed = true;
-        _idle.Clear();
+        EndIdle();
         _pool.Dispose();
         _weights.Dispose();
     }
@@ -360,6 +360,14 @@ public sealed class GlipDetector : IDisposable
     {
         session.End();
         _idle.Add(session);
+        if (_disposed)
+            EndIdle(); // the detector was disposed during the call
         _weights.DangerousRelease();
+    }
+
+    private void EndIdle()
+    {
+        while (_idle.TryTake(out DetectorSession? session))
+            session.Dispose();
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Glip.Managed.Model.Fusion;
 
 namespace Glip.Managed;
@@ -18,6 +19,14 @@ public sealed record GlipOptions
 
     /// <summary>Limit on activation memory of one call, in bytes. A picture that needs more is refused before any work.</summary>
     public long MaxWorkspaceBytes { get; init; } = long.MaxValue;
+
+    /// <summary>
+    /// Where activations go: memory outside the garbage collector's heap, large pages, or whatever the host keeps for such use. Null takes arrays of the pinned heap.
+    /// One buffer for each call that runs at a time is rented, pinned and kept for further calls; when a call needs more it is disposed and a larger one rented, and
+    /// all go back when the detector is disposed. The pool is the host's to dispose, after the detector. Worker threads' scratch memory does not come from it.
+    /// A call for which the pool gives too little ends in an <see cref="InvalidOperationException"/>.
+    /// </summary>
+    public MemoryPool<float>? WorkspacePool { get; init; }
 
     /// <summary>
     /// Limit on what the detector keeps of the text encoder's results, in bytes, for prompts that come again: 3 KB a token for the published models, so that the

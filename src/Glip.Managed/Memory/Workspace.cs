@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -11,7 +12,7 @@ namespace Glip.Managed.Memory;
 /// A <em>planning</em> workspace hands out spans without memory and only measures the arena that the sequence needs. Running the forward pass
 /// on it, with kernels that do nothing, is the plan: it cannot drift from the code.
 /// </remarks>
-internal sealed class Workspace
+internal sealed class Workspace : IDisposable
 {
     // One cache line, and the widest vector.
     private const int Alignment = 16;
@@ -19,41 +20,67 @@ internal sealed class Workspace
     /// <summary>Most floats that a workspace can hold: an array's length.</summary>
     public static long MaxFloats => Array.MaxLength - Alignment;
 
-    private readonly bool _planning;
+    private readonly MemoryPool<float>? _pool;
     private readonly List<(long Offset, long Length)> _used = [];
-    private float[] _arena = [];
-    private int _arenaStart;
-    private int _arenaFloats;
+    private IMemoryOwner<float>? _owner;
+    private MemoryHandle _pin;
+    private Memory<float> _arena;
     private long _recentPeakFloats;
 
-    private Workspace(bool planning) => _planning = planning;
+    private Workspace(MemoryPool<float>? pool) => _pool = pool;
 
     /// <summary>An empty workspace for real work; see <see cref="Reserve"/>.</summary>
-    public static Workspace Create() => new(planning: false);
+    /// <param name="pool">Where the arena comes from; null for the garbage collector's pinned heap.</param>
+    public static Workspace Create(MemoryPool<float>? pool = null) => new(pool ?? PinnedMemoryPool.Instance);
 
     /// <summary>A workspace that only measures.</summary>
-    public static Workspace CreatePlanning() => new(planning: true);
+    public static Workspace CreatePlanning() => new(pool: null);
 
     /// <summary>Floats of the arena that all rentals so far needed.</summary>
     public long PeakFloats { get; private set; }
 
     /// <summary>Floats that the arena holds.</summary>
-    public int Capacity => _arenaFloats;
+    public int Capacity => _arena.Length;
 
     /// <summary>Buffers that are rented at the moment.</summary>
     public int Rented => _used.Count;
 
-    /// <summary>Makes room for a plan's <see cref="PeakFloats"/>. Nothing may be rented.</summary>
+    /// <summary>Makes room for a plan's <see cref="PeakFloats"/>. Nothing may be rented. A smaller arena goes back to its pool first.</summary>
+    /// <exception cref="InvalidOperationException">The workspace is in use, or the pool gives less than is needed.</exception>
     public void Reserve(long floats)
     {
         if (_used.Count != 0)
             throw new InvalidOperationException("the workspace is in use");
-        if (floats <= _arenaFloats)
+        if (floats <= Capacity)
             return;
-        _arena = GC.AllocateUninitializedArray<float>(checked((int)(floats + Alignment)), pinned: true);
-        _arenaFloats = (int)floats;
-        long misaligned = Marshal.UnsafeAddrOfPinnedArrayElement(_arena, 0) / sizeof(float) % Alignment;
-        _arenaStart = (int)((Alignment - misaligned) % Alignment);
+        Dispose();
+        int needed = checked((int)(floats + Alignment));
+        if (needed > _pool!.MaxBufferSize)
+            throw new InvalidOperationException($"the call needs {needed} floats of workspace, the memory pool gives {_pool.MaxBufferSize} at most");
+        _owner = _pool.Rent(needed);
+        try
+        {
+            Memory<float> memory = _owner.Memory;
+            if (memory.Length < needed)
+                throw new InvalidOperationException($"the memory pool was asked for {needed} floats of workspace and gave {memory.Length}");
+            _pin = memory.Pin();
+            _arena = memory.Slice(FirstAligned(), (int)floats);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Gives the arena back; the workspace is empty again.</summary>
+    public void Dispose()
+    {
+        _arena = default;
+        _pin.Dispose();
+        _pin = default;
+        _owner?.Dispose();
+        _owner = null;
     }
 
     /// <summary>Memory for <paramref name="floats"/> values, with undefined contents; dispose the buffer to release it.</summary>
@@ -67,12 +94,12 @@ internal sealed class Workspace
             offset = _used[index].Offset + _used[index].Length;
         PeakFloats = Math.Max(PeakFloats, offset + length);
         _recentPeakFloats = Math.Max(_recentPeakFloats, offset + length);
-        if (!_planning && offset + length > _arenaFloats)
-            throw new InvalidOperationException($"the forward pass needs {offset + length} floats of workspace, its plan said {_arenaFloats}");
+        if (_pool is not null && offset + length > Capacity)
+            throw new InvalidOperationException($"the forward pass needs {offset + length} floats of workspace, its plan said {Capacity}");
         _used.Insert(index, (offset, length));
-        Span<float> span = _planning
+        Span<float> span = _pool is null
             ? MemoryMarshal.CreateSpan(ref Unsafe.NullRef<float>(), floats)
-            : _arena.AsSpan(_arenaStart + (int)offset, floats);
+            : _arena.Span.Slice((int)offset, floats);
         return new WorkspaceBuffer(this, offset, span);
     }
 
@@ -86,6 +113,9 @@ internal sealed class Workspace
 
     /// <summary>Forgets all rentals, after a pass that was cut short.</summary>
     public void Reset() => _used.Clear();
+
+    /// <summary>Floats of the pinned memory in front of its first cache line.</summary>
+    private unsafe int FirstAligned() => (int)((Alignment - ((nuint)_pin.Pointer / sizeof(float) % Alignment)) % Alignment);
 
     internal void Release(long offset)
     {
