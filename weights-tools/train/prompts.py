@@ -10,6 +10,8 @@ VOCABULARY = base_vocabulary()
 _ID = {token: i for i, token in enumerate(VOCABULARY)}
 PAD, UNKNOWN, CLS, SEP, STOP = (_ID[t] for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "."))
 LONGEST = 256  # tokens
+HARD = .3  # share of the absent names of training that the model itself mistakes something for
+NOTHING = .12  # share of training prompts that name nothing that is there
 
 
 @functools.lru_cache(None)
@@ -62,6 +64,25 @@ def listed(phrases) -> Prompt:
     return prompt.end()
 
 
+class Confusion:
+    """What the model takes things for: for every name a running mean of the shares of all names. Its rows choose absent names that are hard."""
+
+    def __init__(self):
+        self.shares = torch.zeros(len(NAMES), len(NAMES))
+
+    def see(self, labels, shares):
+        """labels [N], shares [N, names]: what cells with these objects look like"""
+        for label in labels.unique():
+            mean = shares[labels == label].mean(0)
+            mean[label] = 0
+            self.shares[label].lerp_(mean, .1)
+
+    def like(self, rng, name: str) -> str | None:
+        """A name that things of this name are taken for; None while the name has not been seen."""
+        row = self.shares[INDEX[name]].tolist()
+        return rng.choices(NAMES, row)[0] if sum(row) > 0 else None
+
+
 def confusable(rng, name: str) -> str:
     """Another name that is like this one."""
     if name in SHAPE_NAMES:
@@ -71,24 +92,26 @@ def confusable(rng, name: str) -> str:
     return EVERYDAY[at % len(EVERYDAY)]
 
 
-def absent_names(rng, present, count, avoid=()) -> list[str]:
+def absent_names(rng, present, count, avoid=(), confusion: Confusion | None = None) -> list[str]:
     """Names that no object of the scene has: about half of them like something that is there."""
     present_names, found = [NAMES[i] for i in set(present)], []
     while len(found) < count:
-        if present_names and rng.random() < .4:
+        kind, name = rng.random() if present_names else 1, None
+        if confusion and kind < HARD:
+            name = confusion.like(rng, rng.choice(present_names))
+        elif kind < .4:
             name = confusable(rng, rng.choice(present_names))
-        else:
-            name = rng.choice(EVERYDAY if rng.random() < .72 else SHAPE_NAMES)
+        name = name or rng.choice(EVERYDAY if rng.random() < .72 else SHAPE_NAMES)
         if name not in found and INDEX[name] not in present and name not in avoid:
             found.append(name)
     return found
 
 
-def training_prompt(rng, scene) -> Prompt:
+def training_prompt(rng, scene, confusion: Confusion | None = None) -> Prompt:
     """Some of what is there, and names that are not."""
     labels = scene.labels
     there = sorted(set(labels))
-    if rng.random() < .06:
+    if rng.random() < NOTHING:
         chosen = []
     else:
         share = rng.choice([1, 1, .8, .5])
@@ -111,7 +134,7 @@ def training_prompt(rng, scene) -> Prompt:
                     phrases.append((f"{rng.choice(words_)} {text}", wanted))
                 continue
         phrases.append((text, objects))
-    for name in absent_names(rng, labels, count):
+    for name in absent_names(rng, labels, count, confusion=confusion):
         phrases.append((rng.choice(SYNONYMS[name]) if name in SYNONYMS and rng.random() < .15 else name, []))
     rng.shuffle(phrases)
     return sentence(rng, phrases[:6]) if style < .07 else listed(phrases[:70])

@@ -25,7 +25,7 @@ from kernels import call
 from losses import Assignment, detect, detection_losses
 from model import Glip, flat
 from names import INDEX, NAMES
-from prompts import VOCABULARY, absent_names, all_names, image_tensor, listed, pad, training_prompt
+from prompts import VOCABULARY, Confusion, absent_names, all_names, image_tensor, listed, pad, training_prompt
 from scenes import Composer, Sprites, _background_bank
 from sprites import HELD_OUT_VENDOR, TRAINING_VENDORS
 
@@ -43,9 +43,9 @@ def batch(rng, composer, height, width, count, augment, kind=None):
     return torch.stack([image_tensor(s.image) for s in scenes]), scenes
 
 
-def targets(rng, scenes):
+def targets(rng, scenes, confusion):
     """Prompts, boxes that their phrases mean, which token means which box, names of the boxes"""
-    prompts = [training_prompt(rng, s) for s in scenes]
+    prompts = [training_prompt(rng, s, confusion) for s in scenes]
     ids, mask = pad(prompts)
     boxes, meaning, labels = [], [], []
     for s, p in zip(scenes, prompts):
@@ -60,10 +60,11 @@ def targets(rng, scenes):
 
 
 class NameLoss:
-    """Which of all names does the pyramid's feature at an object's cells look like? Teaches the backbone every name at every step."""
+    """Which of all names does the pyramid's feature at an object's cells look like? Teaches the backbone every name at every step, and
+    shows which names are mistaken for each other."""
 
-    def __init__(self):
-        self.scale = torch.nn.Parameter(torch.tensor(2.5))
+    def __init__(self, confusion):
+        self.scale, self.confusion = torch.nn.Parameter(torch.tensor(2.5)), confusion
 
     def __call__(self, model, rng, levels, assignment, labels):
         prompts, where = all_names(rng)
@@ -75,6 +76,7 @@ class NameLoss:
         words = model.rpn.head.dot_product_projection_text(F.normalize(pick @ tokens.flatten(0, 1), dim=-1))
         features = flat(levels)[assignment.image, assignment.cell]
         logits = F.normalize(features, dim=-1) @ F.normalize(words, dim=-1).t() * self.scale.exp()
+        self.confusion.see(labels, logits.detach().softmax(-1))
         return F.cross_entropy(logits, labels), (logits.argmax(1) == labels).float().mean().item()
 
 
@@ -144,9 +146,19 @@ def flatten_into(parameters, memory, gradients):
         start += n
 
 
-def rate_at(options, shared, now, until):
-    progress = min(1, max(0, (now - shared["begin"]) / (until - shared["begin"])))
-    return progress, options.rate * min(1, (shared["updates"] + 1) / 150) * (.5 + .5 * math.cos(math.pi * progress)) + 2e-6
+def progress_of(options, shared):
+    """Share of the training that is done, by the clock or by images"""
+    done, all_ = (shared["images"], options.images) if options.images else (time.time() - shared["begin"], end(options) - shared["begin"])
+    return min(1, max(0, done / all_))
+
+
+def end(options):
+    return datetime.datetime.fromisoformat(options.until).timestamp()
+
+
+def rate_at(options, shared):
+    progress = progress_of(options, shared)
+    return options.rate * min(1, (shared["updates"] + 1) / 150) * (.5 + .5 * math.cos(math.pi * progress)) + 2e-6
 
 
 def work(rank, options, composer, shared, parts):
@@ -159,16 +171,15 @@ def work(rank, options, composer, shared, parts):
     out = pathlib.Path(options.out)
     weights, gradient = torch.zeros_like(shared.weights), torch.zeros_like(shared.weights)
     flatten_into(parameters, weights, gradient)
-    until = datetime.datetime.fromisoformat(options.until).timestamp()
     signal.signal(signal.SIGTERM, lambda *_: setattr(shared.ended, "value", 1))
     keeper = Keeper(options, composer, shared, parts, out) if rank == 0 else None
-    while not shared.ended.value and time.time() < until:
+    while not shared.ended.value and progress_of(options, shared) < 1:
         with shared.lock:
             weights.copy_(shared.weights)
             number, seen = shared["batches"], shared["updates"]
             shared["batches"] += 1
         rng = random.Random(f"{options.seed} {number:.0f}")
-        progress, _ = rate_at(options, shared, time.time(), until)
+        progress = progress_of(options, shared)
         gradient.zero_()
         counts, values = step(model, name_loss, composer, rng, progress, shared["images"] < options.pretrain, options)
         norm = float(gradient.norm())
@@ -176,7 +187,7 @@ def work(rank, options, composer, shared, parts):
             if shared["updates"] - seen > 8 or not math.isfinite(norm):
                 shared["stale"] += 1
                 continue
-            _, rate = rate_at(options, shared, time.time(), until)
+            rate = rate_at(options, shared)
             shared["updates"] += 1
             shared["images"] += counts[0]
             shared["objects"] += counts[1]
@@ -207,7 +218,7 @@ def step(model, name_loss, composer, rng, progress, only_names, options):
         labels = [torch.tensor(s.labels, dtype=torch.long) for s in scenes]
         parts = [torch.zeros(())] * 3
     else:
-        ids, mask, boxes, meaning, labels = targets(rng, scenes)
+        ids, mask, boxes, meaning, labels = targets(rng, scenes, name_loss.confusion)
         output = model.rpn.head(levels, model.text(ids, mask), mask)
         *parts, assignment = detection_losses(output, boxes, meaning, mask)
     named, accuracy = torch.zeros(()), 0.
@@ -303,7 +314,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", required=True, help="folder of checkpoint, log and weights")
     parser.add_argument("--sprites", required=True, help="file that sprites.py wrote")
-    parser.add_argument("--until", required=True, help="when training ends, ISO date and time")
+    when = parser.add_mutually_exclusive_group(required=True)
+    when.add_argument("--until", help="when training ends, ISO date and time")
+    when.add_argument("--images", type=int, help="after how many images training ends")
     parser.add_argument("--start", default="", help="weights to start from: a checkpoint in the official layout or a model file")
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--batch", type=int, default=12, help="scenes of 224 pixels to an update; of larger ones fewer, of smaller ones more")
@@ -325,7 +338,9 @@ def main():
     _background_bank()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
-    model, name_loss = Glip(len(VOCABULARY)), NameLoss()
+    confusion = Confusion()
+    confusion.shares.share_memory_()
+    model, name_loss = Glip(len(VOCABULARY)), NameLoss(confusion)
     parameters = list(model.named_parameters()) + [("name_loss.scale", name_loss.scale)]
     decay = torch.cat([torch.full((p.numel(),), int(is_decayed(n, p)), dtype=torch.uint8) for n, p in parameters])
     context = multiprocessing.get_context("fork")

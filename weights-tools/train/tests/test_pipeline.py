@@ -71,6 +71,18 @@ class PromptTests(unittest.TestCase):
         self.assertEqual(40, len(set(names)))
         self.assertFalse({"dog", "red circle"} & set(names))
 
+    def test_confusion_draws_what_a_name_is_taken_for(self):
+        rng, confusion = random.Random(5), prompts.Confusion()
+        dog, bear, cat = (INDEX[n] for n in ("dog", "bear", "cat"))
+        self.assertIsNone(confusion.like(rng, "dog"))
+        shares = torch.zeros(2, len(NAMES))
+        shares[0, dog], shares[0, bear], shares[1, cat] = .6, .4, 1
+        confusion.see(torch.tensor([dog, cat]), shares)
+        self.assertEqual({"bear"}, {confusion.like(rng, "dog") for _ in range(50)})
+        self.assertIsNone(confusion.like(rng, "cat"))  # it is taken for nothing else
+        drawn = [prompts.absent_names(rng, [dog], 1, confusion=confusion)[0] for _ in range(1000)]
+        self.assertTrue(.25 < drawn.count("bear") / 1000 < .4)
+
     def test_a_training_prompt_names_objects_by_what_they_are(self):
         rng = random.Random(4)
         scene = Scene(Image.new("RGB", (64, 64)), [(0, 0, 20, 20), (30, 0, 50, 20), (0, 30, 90, 120)],
