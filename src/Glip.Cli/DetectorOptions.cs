@@ -31,6 +31,11 @@ internal sealed class DetectorOptions
         DefaultValueFactory = _ => BestIsa,
     };
 
+    private readonly Option<bool> _deterministic = new("--deterministic")
+    {
+        Description = $"The same bits on every processor: --isa {SimdIsa.Portable.Name()}. Slower.",
+    };
+
     private readonly Option<int?> _threads = NumberOption.Count("--threads", "Threads to use; 0, the default, means one a processor.", MostThreads);
 
     private readonly Option<int?> _minSize = NumberOption.Count("--min-size", "Length that the picture's shorter side is resized to; 0 keeps the size. Default: the model's.");
@@ -51,6 +56,7 @@ internal sealed class DetectorOptions
         command.Add(_model);
         command.Add(_vocabulary);
         command.Add(_isa);
+        command.Add(_deterministic);
         command.Add(_threads);
         command.Add(_minSize);
         command.Add(_maxSize);
@@ -58,7 +64,14 @@ internal sealed class DetectorOptions
 
     public ModelReference Model(ParseResult parsed) => ModelReference.Parse(parsed.GetValue(_model), parsed.GetValue(_vocabulary));
 
-    public GlipOptions Machine(ParseResult parsed) => new() { Isa = parsed.GetRequiredValue(_isa), Threads = parsed.GetValue(_threads) ?? 0 };
+    /// <exception cref="UsageException">Options that do not go together.</exception>
+    public GlipOptions Machine(ParseResult parsed)
+    {
+        (string isa, bool deterministic) = (parsed.GetRequiredValue(_isa), parsed.GetValue(_deterministic));
+        if (deterministic && isa != BestIsa && isa != SimdIsa.Portable.Name())
+            throw new UsageException($"--deterministic computes alike on every machine and does not go with --isa {isa}");
+        return new() { Isa = isa, Deterministic = deterministic, Threads = parsed.GetValue(_threads) ?? 0 };
+    }
 
     public int? MinSize(ParseResult parsed) => parsed.GetValue(_minSize);
 

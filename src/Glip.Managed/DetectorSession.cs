@@ -480,7 +480,7 @@ internal sealed class DetectorSession : IDisposable
         ReadOnlySpan<int> positions = prompt.PositiveMap.TokensOf(found.Label);
         var scores = new TokenScore[positions.Length];
         for (int i = 0; i < scores.Length; i++)
-            scores[i] = new TokenScore(prompt.Tokens[positions[i]].Text, positions[i], 1 / (1 + MathF.Exp(-row[positions[i]])));
+            scores[i] = new TokenScore(prompt.Tokens[positions[i]].Text, positions[i], PortableMath.Sigmoid(row[positions[i]]));
         return scores;
     }
 

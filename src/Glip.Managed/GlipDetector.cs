@@ -44,7 +44,7 @@ public sealed class GlipDetector : IDisposable
         Endianness.RequireLittle(BitConverter.IsLittleEndian);
         ArgumentOutOfRangeException.ThrowIfNegative(options.Threads, nameof(options) + "." + nameof(options.Threads));
         ArgumentOutOfRangeException.ThrowIfNegative(options.MaxTextCacheBytes, nameof(options) + "." + nameof(options.MaxTextCacheBytes));
-        _isa = SimdIsas.Parse(options.Isa);
+        _isa = options.Set;
         _options = options;
         ModelName = weights.Name;
         Config = weights.Config;
@@ -102,7 +102,7 @@ public sealed class GlipDetector : IDisposable
     /// <param name="options">Instruction set, threads, memory limit; null for defaults.</param>
     /// <exception cref="FileNotFoundException">No such file.</exception>
     /// <exception cref="GlipFormatException">Not a model file, damaged, or its tensors do not fit its configuration.</exception>
-    /// <exception cref="ArgumentException">An unknown instruction set.</exception>
+    /// <exception cref="ArgumentException">An unknown instruction set, or <see cref="GlipOptions.Deterministic"/> with one that is not.</exception>
     /// <exception cref="PlatformNotSupportedException">An instruction set that this process cannot run, or a big-endian processor.</exception>
     /// <exception cref="InsufficientMemoryException">The weights do not fit into the memory that the process may have.</exception>
     public static GlipDetector Load(string path, GlipOptions? options = null) => Load(ModelFile.Open(path), options);

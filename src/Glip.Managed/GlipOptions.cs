@@ -1,4 +1,5 @@
 using System.Buffers;
+using Glip.Kernels;
 using Glip.Managed.Model.Fusion;
 
 namespace Glip.Managed;
@@ -6,8 +7,15 @@ namespace Glip.Managed;
 /// <summary>How a detector is set up. Fixed for its life.</summary>
 public sealed record GlipOptions
 {
-    /// <summary>Instruction set by name (<c>auto, scalar, vector, v128, avx2, avx512, neon</c>). A set that this machine lacks is an error, never replaced silently.</summary>
+    /// <summary>Instruction set by name (<c>auto, scalar, vector, v128, avx2, avx512, neon, portable</c>). A set that this machine lacks is an error, never replaced silently.</summary>
     public string Isa { get; init; } = "auto";
+
+    /// <summary>
+    /// True for results with the same bits on every processor, x64 and ARM64, with or without vectors: for the same picture, prompt and weights, every score and corner is the same
+    /// number. Costs time (see docs/platforms.md). It is the instruction set <c>portable</c>; together with the name of another one it is an error.
+    /// </summary>
+    /// <remarks>Without it, results have the same bits for any number of threads on one instruction set, and agree to about five digits between sets.</remarks>
+    public bool Deterministic { get; init; }
 
     /// <summary>Threads that one call may use, the caller's included; 1 starts no thread; 0 means one a processor.</summary>
     public int Threads { get; init; }
@@ -33,6 +41,21 @@ public sealed record GlipOptions
     /// default of 32 MiB holds more than ten thousand tokens, the 1,203 names of LVIS twice over. 0 keeps nothing.
     /// </summary>
     public long MaxTextCacheBytes { get; init; } = 32 << 20;
+
+    /// <summary>The instruction set that <see cref="Isa"/> and <see cref="Deterministic"/> ask for.</summary>
+    /// <exception cref="ArgumentException">An unknown name, or one that cannot be deterministic.</exception>
+    internal SimdIsa Set
+    {
+        get
+        {
+            SimdIsa named = SimdIsas.Parse(Isa);
+            if (!Deterministic)
+                return named;
+            return Isa == "auto" || named == SimdIsa.Portable
+                ? SimdIsa.Portable
+                : throw new ArgumentException($"{nameof(Deterministic)} computes with the instruction set '{SimdIsa.Portable.Name()}' on every machine: expected {nameof(Isa)} auto or that, found '{Isa}'");
+        }
+    }
 
     /// <summary>How fusion is computed: the detector chooses, tests compare.</summary>
     internal FusionOrder FusionOrder { get; init; }

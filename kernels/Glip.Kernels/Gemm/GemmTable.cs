@@ -24,6 +24,7 @@ public static class GemmTable
         SimdIsa.Avx2 => NarrowTiles<Simd256, Vector256<float>>.Layout,
         SimdIsa.Avx512 => WideTiles<Simd512, Vector512<float>>.Layout,
         SimdIsa.Neon => NeonTiles.Layout,
+        SimdIsa.Portable => PortableTiles<SimdScalar, float>.Layout,
         _ => throw new ArgumentOutOfRangeException(nameof(isa), isa, "is not an instruction set"),
     };
 }

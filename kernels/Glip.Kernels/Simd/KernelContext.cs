@@ -107,6 +107,13 @@ public sealed unsafe class KernelContext : IDisposable
             SimdIsa.Avx2 => &Call<TJob>.Invoke<Simd256, Vector256<float>, NarrowTiles<Simd256, Vector256<float>>>,
             SimdIsa.Avx512 => &Call<TJob>.Invoke<Simd512, Vector512<float>, WideTiles<Simd512, Vector512<float>>>,
             SimdIsa.Neon => &Call<TJob>.Invoke<Simd128, Vector128<float>, NeonTiles>,
+
+            // One table everywhere; only the tiles know what the hardware has.
+            SimdIsa.Portable =>
+                Vector512.IsHardwareAccelerated ? &Call<TJob>.Invoke<SimdPortable, Vector512<float>, PortableTiles<Simd512, Vector512<float>>>
+                : Vector256.IsHardwareAccelerated ? &Call<TJob>.Invoke<SimdPortable, Vector512<float>, PortableTiles<Simd256, Vector256<float>>>
+                : Vector128.IsHardwareAccelerated ? &Call<TJob>.Invoke<SimdPortable, Vector512<float>, PortableTiles<Simd128, Vector128<float>>>
+                : &Call<TJob>.Invoke<SimdPortable, Vector512<float>, PortableTiles<SimdScalar, float>>,
             _ => throw new ArgumentOutOfRangeException(nameof(isa), isa, "is not an instruction set"),
         };
 

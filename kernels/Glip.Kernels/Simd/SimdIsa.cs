@@ -25,15 +25,21 @@ public enum SimdIsa
 
     /// <summary>ARM64 AdvSimd with its by-lane fused multiply-add.</summary>
     Neon,
+
+    /// <summary>The same bits on every processor, whatever its vectors: slower, never chosen unless asked for.</summary>
+    Portable,
 }
 
 /// <summary>Names, detection and choice of instruction sets.</summary>
 public static class SimdIsas
 {
     /// <summary>All sets, best first: the order in which <see cref="Best"/> looks.</summary>
-    /// <remarks><see cref="SimdIsa.V128"/> stands above <see cref="SimdIsa.Vector"/> because without AVX2 both are 128 bits wide and only the first has a fixed width.</remarks>
+    /// <remarks>
+    /// <see cref="SimdIsa.V128"/> stands above <see cref="SimdIsa.Vector"/> because without AVX2 both are 128 bits wide and only the first has a fixed width.
+    /// <see cref="SimdIsa.Portable"/> comes after one that runs everywhere, so that it is the best of none.
+    /// </remarks>
     public static IReadOnlyList<SimdIsa> All { get; } =
-        [SimdIsa.Avx512, SimdIsa.Avx2, SimdIsa.Neon, SimdIsa.V128, SimdIsa.Vector, SimdIsa.Scalar];
+        [SimdIsa.Avx512, SimdIsa.Avx2, SimdIsa.Neon, SimdIsa.V128, SimdIsa.Vector, SimdIsa.Scalar, SimdIsa.Portable];
 
     /// <summary>The sets that this process can run, best first. In a NativeAOT program this is decided when it is compiled.</summary>
     public static IReadOnlyList<SimdIsa> Available => [.. All.Where(IsSupported)];
@@ -41,10 +47,10 @@ public static class SimdIsas
     /// <summary>The fastest set that this process can run.</summary>
     public static SimdIsa Best => All.First(IsSupported);
 
-    /// <summary>True if this process can run <paramref name="isa"/> in hardware.</summary>
+    /// <summary>True if this process can run <paramref name="isa"/>, in hardware where the set names some.</summary>
     public static bool IsSupported(SimdIsa isa) => isa switch
     {
-        SimdIsa.Scalar => true,
+        SimdIsa.Scalar or SimdIsa.Portable => true,
         SimdIsa.Vector => System.Numerics.Vector.IsHardwareAccelerated,
         SimdIsa.V128 => Vector128.IsHardwareAccelerated,
         SimdIsa.Avx2 => Avx2.IsSupported && Fma.IsSupported,
@@ -62,6 +68,7 @@ public static class SimdIsas
         SimdIsa.Avx2 => "avx2",
         SimdIsa.Avx512 => "avx512",
         SimdIsa.Neon => "neon",
+        SimdIsa.Portable => "portable",
         _ => throw new ArgumentOutOfRangeException(nameof(isa), isa, "is not an instruction set"),
     };
 

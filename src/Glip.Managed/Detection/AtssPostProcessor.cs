@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using Glip.Kernels;
 
 namespace Glip.Managed.Postprocessing;
 
@@ -130,7 +131,7 @@ internal sealed class AtssPostProcessor
                 continue;
 
             // Once enough are found, a label must also be likely enough to push one of them out.
-            float centerness = Sigmoid(level.Centerness[cell]);
+            float centerness = PortableMath.Sigmoid(level.Centerness[cell]);
             float bound = best.ToBeat > 0 ? HopelessLogit(MathF.Max(threshold, best.ToBeat / centerness)) : hopeless;
             if (highest <= bound)
                 continue;
@@ -149,7 +150,7 @@ internal sealed class AtssPostProcessor
     /// <summary>A logit so low that no mean of probabilities of such logits, however it is rounded, exceeds the threshold.</summary>
     /// <remarks>
     /// A mean is at most its largest member. 256 additions in float err by 1.5e-5 of the sum at most, so one part in 10⁴ of the
-    /// threshold is margin enough, as long as the numbers are normal.
+    /// threshold is margin enough, as long as the numbers are normal. It covers the logarithm too, whose last bit is the platform's.
     /// </remarks>
     private static float HopelessLogit(float threshold)
     {
@@ -175,11 +176,9 @@ internal sealed class AtssPostProcessor
     {
         float sum = 0;
         foreach (int token in tokens)
-            sum += Sigmoid(logits[token]);
+            sum += PortableMath.Sigmoid(logits[token]);
         return sum / tokens.Length;
     }
-
-    private static float Sigmoid(float x) => 1 / (1 + MathF.Exp(-x));
 
     private static void CheckThreshold(float value, string parameter)
     {

@@ -1,3 +1,5 @@
+using Glip.Kernels;
+
 namespace Glip.Managed.Postprocessing;
 
 /// <summary>Turns the head's box regression into boxes. Widths are inclusive: <c>X2 − X1 + 1</c>.</summary>
@@ -19,8 +21,8 @@ internal static class BoxCoder
         float centreY = ((deltas[1] / CentreWeight) * height) + ((anchor.Y2 + anchor.Y1) / 2);
 
         // MathF.Min keeps a NaN, and so does the original's clamp.
-        float halfX = 0.5f * ((MathF.Exp(MathF.Min(deltas[2] / SizeWeight, LargestLogSize)) * width) - 1);
-        float halfY = 0.5f * ((MathF.Exp(MathF.Min(deltas[3] / SizeWeight, LargestLogSize)) * height) - 1);
+        float halfX = 0.5f * ((PortableMath.Exp(MathF.Min(deltas[2] / SizeWeight, LargestLogSize)) * width) - 1);
+        float halfY = 0.5f * ((PortableMath.Exp(MathF.Min(deltas[3] / SizeWeight, LargestLogSize)) * height) - 1);
         return new Box(centreX - halfX, centreY - halfY, centreX + halfX, centreY + halfY);
     }
 

@@ -122,11 +122,14 @@ internal sealed class DyConv
             return;
         GroupNorm.Affine(moments, cells, _groups, NormEpsilon, branch.Norm.Gamma, branch.Norm.Beta, factor, summands);
         ChannelMoments.Means(seen.IsEmpty ? moments : seen, seenCells, means);
-        TensorPrimitives.MultiplyAdd(means, factor, summands, means);
-        float attention = MathF.Max(TensorPrimitives.Dot(_attention, (ReadOnlySpan<float>)means) + _attentionBias, 0);
+        // Products and sums apart: a combined call may fuse them, where the processor can.
+        TensorPrimitives.Multiply(means, factor, means);
+        TensorPrimitives.Add(means, summands, means);
+        float attention = MathF.Max(PortableMath.Dot(_attention, means) + _attentionBias, 0);
         float share = Math.Min(attention + 3, 6) / 6 / branches;
         TensorPrimitives.Multiply(factor, share, factor);
-        TensorPrimitives.MultiplyAdd(summands, share, shift, shift);
+        TensorPrimitives.Multiply(summands, share, summands);
+        TensorPrimitives.Add(summands, shift, shift);
     }
 
     /// <summary>A deformable convolution and the norm behind it.</summary>

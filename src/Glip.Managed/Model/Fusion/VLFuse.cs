@@ -237,7 +237,7 @@ internal sealed class VLFuse
         for (int h = 0; h < _heads; h++)
         {
             for (int t = 0; t < tokens; t++)
-                bias[(h * tokens) + t] = TensorPrimitives.Dot(queryBias.AsSpan(h * HeadDim, HeadDim), keys.Slice((t * _embed) + (h * HeadDim), HeadDim));
+                bias[(h * tokens) + t] = PortableMath.Dot(queryBias.AsSpan(h * HeadDim, HeadDim), keys.Slice((t * _embed) + (h * HeadDim), HeadDim));
         }
     }
 

@@ -33,7 +33,7 @@ internal sealed class GroundingHead
         _bias = weights.Scalar("bias0");
 
         // p = projection(e/2)/exp(log_scale): both factors fold into the weights, the second into the bias too.
-        float temperature = MathF.Exp(-weights.Scalar("log_scale"));
+        float temperature = PortableMath.Exp(-weights.Scalar("log_scale"));
         _textProjection = weights.Matrix(
             "dot_product_projection_text", _channels, _textWidth,
             () => LooseMatrix.Of(Scaled(weights.Singles("dot_product_projection_text.weight", _channels, _textWidth), 0.5f * temperature), _textWidth),
@@ -74,7 +74,7 @@ internal sealed class GroundingHead
         if (!pass.IsPlanning)
         {
             for (int t = 0; t < tokens; t++)
-                bias.Span[t] = TensorPrimitives.Dot(_textBias, direction.Span.Slice(t * _textWidth, _textWidth)) + _bias;
+                bias.Span[t] = PortableMath.Dot(_textBias, direction.Span.Slice(t * _textWidth, _textWidth)) + _bias;
         }
 
         using WorkspaceBuffer pack = pass.Rent(Gemm.PackFloats(kernels, tokens, _channels));
