@@ -11,7 +11,7 @@ namespace Glip.Tests;
 /// <summary>Small models with all of GLIP's topology, against recordings of the original code: every stage under every instruction set.</summary>
 public class MicroModelTests(ITestOutputHelper output)
 {
-    private static readonly string[] s_cases =
+    internal static readonly string[] CaseNames =
     [
         "micro_a/c0_full", "micro_a/c1_oddsize_single", "micro_a/c4_resize_up_unicode", "micro_a/c7_empty_result",
         "micro_b/c0_full", "micro_b/c1_oddsize_single", "micro_b/c2_tall_list", "micro_b/c3_wide_sentence", "micro_b/c5_resize_down_long",
@@ -23,7 +23,7 @@ public class MicroModelTests(ITestOutputHelper output)
         var data = new TheoryData<string, SimdIsa>();
         foreach (SimdIsa isa in SimdIsas.Available)
         {
-            foreach (string name in s_cases)
+            foreach (string name in CaseNames)
                 data.Add(name, isa);
         }
 
@@ -46,7 +46,7 @@ public class MicroModelTests(ITestOutputHelper output)
     public static TheoryData<string, string, bool> Ways()
     {
         var data = new TheoryData<string, string, bool>();
-        foreach (string name in s_cases)
+        foreach (string name in CaseNames)
         {
             data.Add(name, nameof(FusionOrder.Folded), false);
             data.Add(name, nameof(FusionOrder.Folded), true);
@@ -74,7 +74,7 @@ public class MicroModelTests(ITestOutputHelper output)
     public void Labels_have_the_originals_tokens()
     {
         var tokenizer = new WordPieceTokenizer(Vocabulary.Parse(File.ReadAllBytes(TestData.Path("vocab_micro_3000.txt")), "test"));
-        foreach (string name in s_cases)
+        foreach (string name in CaseNames)
             GoldenCase.Load(name.Split('/')[0], name.Split('/')[1]).AssertLabelsEqual(tokenizer, maxQueryLength: 256);
     }
 
