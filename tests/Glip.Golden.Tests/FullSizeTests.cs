@@ -13,11 +13,11 @@ public class FullSizeTests(ITestOutputHelper output)
 {
     private const long Seed = 1;
 
-    /// <summary>The two best instruction sets: their tiles differ, so the large shapes meet both.</summary>
+    /// <summary>The two best instruction sets: their tiles differ, so the large shapes meet both. The portable set would take minutes where there are no vectors.</summary>
     public static TheoryData<string, string, SimdIsa> Cases()
     {
         var data = new TheoryData<string, string, SimdIsa>();
-        foreach (SimdIsa isa in SimdIsas.Available.Take(2))
+        foreach (SimdIsa isa in SimdIsas.Available.Where(isa => isa != SimdIsa.Portable).Take(2))
         {
             data.Add("glip-t-a", "glip_t_a_f0_240x320", isa);
             data.Add("glip-t-c", "glip_t_c_f0_240x320", isa);

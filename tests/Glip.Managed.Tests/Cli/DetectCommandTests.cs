@@ -209,6 +209,11 @@ public class DetectCommandTests
         Assert.Equal(new DetectOptions { Threshold = 0.25f, MinSize = 0, MaxSize = 640 }, command.Fake.Options);
         Assert.Equal((40, 30), command.Fake.ImageSize);
         Assert.Equal("@dog", command.Fake.Prompt!.Caption);
+
+        Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog", "--deterministic"));
+        Assert.Equal(new GlipOptions { Deterministic = true }, command.Loaded!.Value.Options);
+        Assert.Equal(0, command.Run("detect", command.File("cat.png"), "dog", "--deterministic", "--isa", "portable"));
+        Assert.Equal(new GlipOptions { Deterministic = true, Isa = "portable" }, command.Loaded!.Value.Options);
     }
 
     [Fact]

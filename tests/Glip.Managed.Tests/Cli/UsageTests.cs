@@ -5,6 +5,8 @@ public class UsageTests
     [Theory]
     [InlineData("detect IMAGE dog --isa mmx", "--isa 'mmx'")]
     [InlineData("detect IMAGE dog --isa", "--isa")]
+    [InlineData("detect IMAGE dog --deterministic --isa scalar", "--deterministic computes alike on every machine and does not go with --isa scalar")]
+    [InlineData("trace IMAGE dog --out o --isa scalar --deterministic", "--deterministic")]
     [InlineData("detect IMAGE dog --threshold -0.5", "--threshold must be a number from 0 to 1, got '-0.5'")]
     [InlineData("detect IMAGE dog --threshold 1.01", "0 to 1")]
     [InlineData("detect IMAGE dog --threshold NaN", "0 to 1")]

@@ -99,6 +99,20 @@ public class OptionTests
     }
 
     [Fact]
+    public void Deterministic_is_a_set_of_its_own_and_goes_with_no_other()
+    {
+        using GlipDetector asked = GlipDetector.Load(SmallModel.Weights(), new GlipOptions { Deterministic = true });
+        using GlipDetector named = GlipDetector.Load(SmallModel.Weights(), new GlipOptions { Isa = "portable" });
+        using GlipDetector both = GlipDetector.Load(SmallModel.Weights(), new GlipOptions { Isa = "portable", Deterministic = true });
+        Assert.Equal(["portable", "portable", "portable"], [asked.Isa, named.Isa, both.Isa]);
+        foreach (string other in SimdIsas.All.Select(SimdIsas.Name).Where(name => name != "portable"))
+        {
+            var refused = Assert.Throws<ArgumentException>(() => GlipDetector.Load(SmallModel.Weights(), new GlipOptions { Isa = other, Deterministic = true }));
+            Assert.Contains($"expected Isa auto or that, found '{other}'", refused.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void Missing_arguments_are_named()
     {
         using GlipDetector detector = SmallModel.Load();
