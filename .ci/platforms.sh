@@ -121,6 +121,7 @@ native_aot() {
       check "publish a host of the library alone, no warnings" aot tests/Glip.Smoke.Host "$folder-host" -p:IlcInstructionSet=$set2
       at_most "size of a host of the library alone" "$(size_of "$folder-host/glip-host")" 4 MB
       check "both find the same" host_and_command_agree "$folder-host/glip-host" "$folder-cli/glip"
+      check "its deterministic trace is the JIT's, byte for byte" deterministic_traces_agree "$folder-cli/glip"
     else
       skip "NativeAOT with AVX2" "this processor has none"
     fi
@@ -148,6 +149,13 @@ start_up() {
     from_nowhere "$1" "$root" --against "$places/small.json" | sed -nE 's/^start-up: ([0-9.]+) ms.*/\1/p'
   done | sort -n | head -1)
   at_most "start of a NativeAOT program to its first line" "$best" 30 ms
+}
+
+# Compiled ahead for AVX2, and by the JIT for whatever this machine has.
+deterministic_traces_agree() {
+  local trace=(trace samples/scene5.png "bicycle . pizza . red apple" --model models/glip-nano.safetensors --deterministic --out)
+  "$1" "${trace[@]}" "$places/native.safetensors" && dotnet run -c Release --no-build --project src/Glip.Cli -- "${trace[@]}" "$places/jit.safetensors" &&
+    cmp "$places/native.safetensors" "$places/jit.safetensors"
 }
 
 # Both print names and scores, the command as a table.
