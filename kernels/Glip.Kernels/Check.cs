@@ -19,10 +19,16 @@ internal static class Check
     {
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(matrix, name);
-        if (matrix.Layout != GemmTable.Layout(context.Isa))
-            throw new ArgumentException($"{name} was packed {matrix.Layout.Width} wide, {context.Isa.Name()} needs {GemmTable.Layout(context.Isa).Width}", name);
+        Packed(context, matrix.Layout, name);
         if (matrix.Depth != depth)
             throw new ArgumentException($"{name} has depth {matrix.Depth}, its input has {depth} values", name);
+    }
+
+    /// <summary>Demands the width of this instruction set's tile.</summary>
+    public static void Packed(KernelContext context, PanelLayout layout, string name)
+    {
+        if (layout != GemmTable.Layout(context.Isa))
+            throw new ArgumentException($"{name} was packed {layout.Width} wide, {context.Isa.Name()} needs {GemmTable.Layout(context.Isa).Width}", name);
     }
 
     /// <summary>Demands a condition between arguments. The message is only put together if it fails.</summary>

@@ -2,55 +2,57 @@ using System.Runtime.CompilerServices;
 
 namespace Glip.Kernels;
 
-/// <summary>The weights of a 3×3 convolution in Winograd's basis: one matrix for each of the 16 positions of a transformed 4×4 patch.</summary>
+/// <summary>
+/// The weights of a 3×3 convolution for <see cref="WinogradConv2d"/>. In single precision they are kept in Winograd's basis: one matrix for each of the 16 positions of a
+/// transformed 4×4 patch. Half-size they are kept as they are, one matrix for each of the nine taps, because their sums would have to be rounded; every call then
+/// transforms them into its workspace, to the same bits.
+/// </summary>
 public sealed unsafe class WinogradFilter
 {
-    private readonly PackedMatrix[] _positions = new PackedMatrix[WinogradConv2d.Positions];
+    private const int Taps = 9;
+    private readonly PackedShape _shape;
+    private readonly FixedMemory _matrices;
     private readonly FixedMemory _bias;
 
-    /// <summary>A filter in memory that holds it already, or that is going to be given it (<see cref="Fill"/>).</summary>
-    /// <param name="outputs">O.</param>
-    /// <param name="channels">C.</param>
-    /// <param name="layout">How the positions' matrices are cut into panels.</param>
-    /// <param name="memory"><see cref="BytesOf"/>.</param>
-    public WinogradFilter(int outputs, int channels, PanelLayout layout, FixedMemory memory)
+    /// <summary>A filter in memory that holds it already, or that is going to be given it (<see cref="Fill(KernelContext, ReadOnlySpan{float}, ReadOnlySpan{float})"/>).</summary>
+    /// <param name="shape">Of each of its matrices: O columns, C rows.</param>
+    /// <param name="matrices"><see cref="MatrixBytes"/>.</param>
+    /// <param name="bias"><see cref="PackedShape.BiasBytes"/>.</param>
+    public WinogradFilter(PackedShape shape, FixedMemory matrices, FixedMemory bias)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(outputs, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(channels, 1);
-        Outputs = outputs;
-        Channels = channels;
-        Bytes = BytesOf(outputs, channels, layout);
-        Check.That(memory.Length >= Bytes, $"{nameof(memory)} has {memory.Length} bytes, needs {Bytes}", nameof(memory));
-
-        // Positions, one after the other; zeros, the bias that they share; the filter's own bias.
-        var shape = new PackedShape(outputs, channels, layout);
-        FixedMemory zeros = memory.Slice(WinogradConv2d.Positions * shape.PanelBytes, shape.BiasBytes);
-        _bias = memory.Slice(Bytes - shape.BiasBytes, shape.BiasBytes);
-        for (int p = 0; p < WinogradConv2d.Positions; p++)
-            _positions[p] = new PackedMatrix(shape, memory.Slice(p * shape.PanelBytes, shape.PanelBytes), zeros);
+        ArgumentOutOfRangeException.ThrowIfLessThan(shape.Columns, 1, "outputs");
+        ArgumentOutOfRangeException.ThrowIfLessThan(shape.Depth, 1, "channels");
+        long needed = MatrixBytes(shape);
+        Check.That(matrices.Length >= needed, $"{nameof(matrices)} has {matrices.Length} bytes, needs {needed}", nameof(matrices));
+        Check.That(bias.Length >= shape.BiasBytes, $"{nameof(bias)} has {bias.Length} bytes, needs {shape.BiasBytes}", nameof(bias));
+        _shape = shape;
+        _matrices = matrices;
+        _bias = bias;
     }
 
-    /// <summary>Output channels.</summary>
-    public int Outputs { get; }
+    /// <summary>O: output channels.</summary>
+    public int Outputs => _shape.Columns;
 
-    /// <summary>Input channels.</summary>
-    public int Channels { get; }
+    /// <summary>C: input channels.</summary>
+    public int Channels => _shape.Depth;
 
-    /// <summary>Bytes held.</summary>
-    public long Bytes { get; }
+    /// <summary>How the numbers are kept.</summary>
+    public PanelType Type => _shape.Type;
 
-    internal PackedMatrix this[int position] => _positions[position];
+    /// <summary>Floats of workspace that a call needs; 0 in single precision.</summary>
+    public int WorkspaceFloats => Type == PanelType.Single ? 0 : checked((int)(WinogradConv2d.Positions * Singles.PanelBytes / sizeof(float)));
+
+    internal PanelLayout Layout => _shape.Layout;
 
     internal ReadOnlySpan<float> Bias => _bias.Span<float>();
 
-    /// <summary>Bytes of a filter's memory.</summary>
-    public static long BytesOf(int outputs, int channels, PanelLayout layout)
-    {
-        var shape = new PackedShape(outputs, channels, layout);
-        return (WinogradConv2d.Positions * shape.PanelBytes) + (2 * shape.BiasBytes);
-    }
+    /// <summary>Shape of a matrix of transformed weights.</summary>
+    internal PackedShape Singles => _shape with { Type = PanelType.Single };
 
-    /// <summary>Transforms and packs weights as checkpoints store them.</summary>
+    /// <summary>Bytes of a filter's matrices.</summary>
+    public static long MatrixBytes(PackedShape shape) => (shape.Type == PanelType.Single ? WinogradConv2d.Positions : Taps) * shape.PanelBytes;
+
+    /// <summary>Packs weights as checkpoints store them, in single precision.</summary>
     /// <param name="context">Decides the panel width; a filter only fits contexts of the same instruction set.</param>
     /// <param name="weight">[O, C, 3, 3].</param>
     /// <param name="outputs">O.</param>
@@ -58,56 +60,175 @@ public sealed unsafe class WinogradFilter
     /// <param name="bias">[O], or empty for none.</param>
     public static WinogradFilter Pack(KernelContext context, ReadOnlySpan<float> weight, int outputs, int channels, ReadOnlySpan<float> bias)
     {
-        ArgumentNullException.ThrowIfNull(context);
-        ArgumentOutOfRangeException.ThrowIfLessThan(outputs, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(channels, 1);
-        PanelLayout layout = GemmTable.Layout(context.Isa);
-        var filter = new WinogradFilter(outputs, channels, layout, FixedMemory.Pinned(BytesOf(outputs, channels, layout)));
+        WinogradFilter filter = Create(context, outputs, channels, PanelType.Single);
         filter.Fill(context, weight, bias);
         return filter;
     }
 
-    /// <summary>Transforms and packs weights into the filter's memory.</summary>
+    /// <summary>Packs half-size weights.</summary>
+    /// <param name="context">Decides the panel width; a filter only fits contexts of the same instruction set.</param>
+    /// <param name="type"><see cref="PanelType.Half"/> or <see cref="PanelType.BFloat16"/>.</param>
+    /// <param name="weight">Bits of [O, C, 3, 3].</param>
+    /// <param name="outputs">O.</param>
+    /// <param name="channels">C.</param>
+    /// <param name="bias">[O], or empty for none.</param>
+    public static WinogradFilter Pack(
+        KernelContext context, PanelType type, ReadOnlySpan<ushort> weight, int outputs, int channels, ReadOnlySpan<float> bias)
+    {
+        WinogradFilter filter = Create(context, outputs, channels, type);
+        filter.Fill(context, weight, bias);
+        return filter;
+    }
+
+    /// <summary>Fills the filter's memory.</summary>
     /// <param name="context">Workers that share the work. Its instruction set need not be the one whose tiles read the panels.</param>
-    /// <param name="weight">[O, C, 3, 3].</param>
+    /// <param name="weight">[O, C, 3, 3]; for half-size filters their bits.</param>
     /// <param name="bias">[O], or empty for none.</param>
     public void Fill(KernelContext context, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias)
     {
-        ArgumentNullException.ThrowIfNull(context);
-        Check.Length(weight, 9L * Outputs * Channels, nameof(weight));
-        Check.That(bias.IsEmpty || bias.Length == Outputs, $"{nameof(bias)} has {bias.Length} values for {Outputs} outputs", nameof(bias));
-        var position = new float[Outputs * Channels];
-        for (int p = 0; p < WinogradConv2d.Positions; p++)
+        CheckFilling(context, weight.Length, sizeof(float), bias);
+        _matrices.Span<byte>().Clear();
+        var rows = new float[Outputs * Channels];
+        FixedMemory taps = FixedMemory.Pinned(Taps * _shape.PanelBytes);
+        for (int tap = 0; tap < Taps; tap++)
         {
-            for (int i = 0; i < position.Length; i++)
-                position[i] = Transform(weight.Slice(i * 9, 9), p / 4, p % 4);
-            _positions[p].PackRows(context, position, []);
+            for (int i = 0; i < rows.Length; i++)
+                rows[i] = weight[(i * Taps) + tap];
+            fixed (float* source = rows)
+                Packing.FromRows(context, source, Channels, Matrix(taps, tap));
         }
 
+        Transform(context, (float*)taps.Address, (float*)_matrices.Address);
+        GC.KeepAlive(taps);
+        FillBias(bias);
+    }
+
+    /// <inheritdoc cref="Fill(KernelContext, ReadOnlySpan{float}, ReadOnlySpan{float})"/>
+    public void Fill(KernelContext context, ReadOnlySpan<ushort> weight, ReadOnlySpan<float> bias)
+    {
+        CheckFilling(context, weight.Length, sizeof(ushort), bias);
+        _matrices.Span<byte>().Clear();
+        fixed (ushort* source = weight)
+        {
+            for (int tap = 0; tap < Taps; tap++)
+                Packing.Halves(context, source + tap, (nint)Taps * Channels, Taps, Matrix(_matrices, tap));
+        }
+
+        FillBias(bias);
+    }
+
+    /// <summary>Where the transformed weights are: in the filter's own memory, or in <paramref name="workspace"/> after this.</summary>
+    /// <param name="context">Workers that share the work.</param>
+    /// <param name="workspace"><see cref="WorkspaceFloats"/> values, overwritten.</param>
+    internal float* Transformed(KernelContext context, float* workspace)
+    {
+        if (Type == PanelType.Single)
+            return (float*)_matrices.Address;
+        Transform(context, (float*)_matrices.Address, workspace);
+        return workspace;
+    }
+
+    private static WinogradFilter Create(KernelContext context, int outputs, int channels, PanelType type)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        ArgumentOutOfRangeException.ThrowIfLessThan(outputs, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(channels, 1);
+        var shape = new PackedShape(outputs, channels, GemmTable.Layout(context.Isa), type);
+        return new WinogradFilter(shape, FixedMemory.Pinned(MatrixBytes(shape)), FixedMemory.Pinned(shape.BiasBytes));
+    }
+
+    private void CheckFilling(KernelContext context, int elements, int elementBytes, ReadOnlySpan<float> bias)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        long needed = (long)Taps * Outputs * Channels;
+        Check.That(elementBytes == Type.ElementBytes(), $"weight has elements of {elementBytes} bytes, the filter is of type {Type}", "weight");
+        Check.That(elements >= needed, $"weight needs {needed} elements, has {elements}", "weight");
+        Check.That(bias.IsEmpty || bias.Length == Outputs, $"{nameof(bias)} has {bias.Length} values for {Outputs} outputs", nameof(bias));
+    }
+
+    private void FillBias(ReadOnlySpan<float> bias)
+    {
         Span<float> own = _bias.Span<float>();
         bias.CopyTo(own);
         own[bias.Length..].Clear();
     }
 
-    /// <summary>Element (i, j) of G·g·Gᵀ, in double.</summary>
-    private static float Transform(ReadOnlySpan<float> g, int i, int j)
+    private PackedView Matrix(FixedMemory matrices, int index) =>
+        new((float*)(matrices.Address + (index * _shape.PanelBytes)), null, Outputs, Channels, Layout, Type);
+
+    private void Transform(KernelContext context, float* taps, float* positions)
     {
-        double sum = 0;
-        for (int y = 0; y < 3; y++)
+        var job = new TransformJob(Type, taps, (nint)(_shape.PanelBytes / Type.ElementBytes()), positions, (nint)(Singles.PanelBytes / sizeof(float)), _shape.PanelElements);
+        context.Run(ref job, job.Parts, TransformJob.ScratchFloats);
+    }
+
+    /// <summary>G·g·Gᵀ of all elements, in double: taps to positions, which lie in panels in the same order.</summary>
+    private readonly struct TransformJob(PanelType type, float* taps, nint tapStride, float* positions, nint positionStride, long elements) : IKernelJob
+    {
+        private const int PartElements = 4096;
+        private const int Chunk = 256;
+
+        // Positions are far apart by a power of two, where 16 streams of stores would throw each other out of the cache: they are made here first.
+        private const int ResultStride = Chunk + 16;
+
+        private readonly float* _taps = taps;
+        private readonly float* _positions = positions;
+
+        public static long ScratchFloats => (Taps * Chunk) + (WinogradConv2d.Positions * ResultStride);
+
+        public int Parts => (int)((elements + PartElements - 1) / PartElements);
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Run<TOps, TVec, TTile>(int part, float* scratch)
+            where TOps : struct, ISimd<TVec>
+            where TVec : unmanaged
+            where TTile : struct, IGemmMicroKernel
         {
-            for (int x = 0; x < 3; x++)
-                sum += Factor(i, y) * Factor(j, x) * g[(3 * y) + x];
+            float* results = scratch + (Taps * Chunk);
+            nint first = (nint)part * PartElements, end = (nint)Math.Min(elements, first + PartElements);
+            for (nint i = first; i < end; i += Chunk)
+            {
+                int count = (int)Math.Min(Chunk, end - i);
+                for (int tap = 0; tap < Taps; tap++)
+                {
+                    if (type == PanelType.Single)
+                        Rows.Copy<TOps, TVec>(_taps + (tap * tapStride) + i, scratch + (tap * Chunk), count);
+                    else
+                        Widening.Run<TOps, TVec>(type, (ushort*)_taps + (tap * tapStride) + i, scratch + (tap * Chunk), count);
+                }
+
+                Transform(scratch, results, count);
+                for (int p = 0; p < WinogradConv2d.Positions; p++)
+                    Rows.Copy<TOps, TVec>(results + (p * ResultStride), _positions + (p * positionStride) + i, count);
+            }
         }
 
-        return (float)sum;
-
-        // G = [1 0 0; ½ ½ ½; ½ −½ ½; 0 0 1].
-        static double Factor(int row, int column) => row switch
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void Transform(float* g, float* y, int count)
         {
-            0 => column == 0 ? 1 : 0,
-            3 => column == 2 ? 1 : 0,
-            _ => row == 2 && column == 1 ? -0.5 : 0.5,
-        };
+            for (int i = 0; i < count; i++, g++, y++)
+            {
+                double a0 = g[0], a1 = g[Chunk], a2 = g[2 * Chunk];
+                double b0 = g[3 * Chunk], b1 = g[4 * Chunk], b2 = g[5 * Chunk];
+                double c0 = g[6 * Chunk], c1 = g[7 * Chunk], c2 = g[8 * Chunk];
+                double s0 = a0 + c0, s1 = a1 + c1, s2 = a2 + c2;
+                Row(a0, a1, a2, y);
+                Row((s0 + b0) * 0.5, (s1 + b1) * 0.5, (s2 + b2) * 0.5, y + (4 * ResultStride));
+                Row((s0 - b0) * 0.5, (s1 - b1) * 0.5, (s2 - b2) * 0.5, y + (8 * ResultStride));
+                Row(c0, c1, c2, y + (12 * ResultStride));
+            }
+        }
+
+        /// <summary>A row times Gᵀ, where G = [1 0 0; ½ ½ ½; ½ −½ ½; 0 0 1].</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Row(double left, double middle, double right, float* y)
+        {
+            double outer = left + right;
+            y[0] = (float)left;
+            y[ResultStride] = (float)((outer + middle) * 0.5);
+            y[2 * ResultStride] = (float)((outer - middle) * 0.5);
+            y[3 * ResultStride] = (float)right;
+        }
     }
 }
 
@@ -140,25 +261,26 @@ public static unsafe class WinogradConv2d
     /// <param name="x">[H, W, C].</param>
     /// <param name="height">H.</param>
     /// <param name="width">W.</param>
-    /// <param name="filter">Transformed weights [O, C].</param>
+    /// <param name="filter">Weights of [O, C] and the bias.</param>
     /// <param name="y">[H, W, O], or [O, H, W] if <paramref name="planar"/>.</param>
     /// <param name="planar">True to write channel planes.</param>
-    public static void Forward(KernelContext context, ReadOnlySpan<float> x, int height, int width, WinogradFilter filter, Span<float> y, bool planar = false)
+    /// <param name="workspace"><see cref="WinogradFilter.WorkspaceFloats"/> values, overwritten.</param>
+    public static void Forward(
+        KernelContext context, ReadOnlySpan<float> x, int height, int width, WinogradFilter filter, Span<float> y, bool planar = false, Span<float> workspace = default)
     {
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(filter);
-        Check.Packed(context, filter[0], filter.Channels, nameof(filter));
+        Check.Packed(context, filter.Layout, nameof(filter));
         Check.Length(x, (long)height * width * filter.Channels, nameof(x));
         Check.Length(y, (long)height * width * filter.Outputs, nameof(y));
-        PackedView* positions = stackalloc PackedView[Positions];
-        for (int p = 0; p < Positions; p++)
-            positions[p] = filter[p].View;
+        Check.Length(workspace, filter.WorkspaceFloats, nameof(workspace));
         fixed (float* px = x)
         fixed (float* pb = filter.Bias)
         fixed (float* py = y)
+        fixed (float* pw = workspace)
         {
             int patches = (height + 1) / 2 * ((width + 1) / 2);
-            var job = new Job(px, height, width, positions, pb, py, planar);
+            var job = new Job(px, height, width, filter.Transformed(context, pw), filter.Singles, pb, py, planar);
             context.Run(
                 ref job, (patches + BlockPatches - 1) / BlockPatches, job.ScratchFloats, MultiplyAdds(height, width, filter.Channels, filter.Outputs));
         }
@@ -166,19 +288,25 @@ public static unsafe class WinogradConv2d
         GC.KeepAlive(filter);
     }
 
-    private readonly struct Job(float* x, int height, int width, PackedView* positions, float* bias, float* y, bool planar) : IKernelJob
+    private readonly struct Job(float* x, int height, int width, float* positions, PackedShape shape, float* bias, float* y, bool planar) : IKernelJob
     {
         private readonly float* _x = x;
+        private readonly float* _positions = positions;
         private readonly float* _bias = bias;
         private readonly float* _y = y;
-        private readonly PackedView* _positions = positions;
+        private readonly PackedShape _shape = shape;
         private readonly int _height = height;
         private readonly int _width = width;
         private readonly bool _planar = planar;
 
-        public long ScratchFloats => GemmCore.PanelFloats(BlockPatches) + _positions->Depth + (Positions * (long)ProductFloats);
+        public long ScratchFloats => GemmCore.PanelFloats(BlockPatches) + Zeros + (Positions * (long)ProductFloats);
 
-        private int ProductFloats => GemmCore.PaddedRows(BlockPatches) * _positions->PaddedColumns;
+        private int ProductFloats => GemmCore.PaddedRows(BlockPatches) * PaddedOutputs;
+
+        private int PaddedOutputs => _shape.Layout.Padded(_shape.Columns);
+
+        // What padded cells hold, and the positions' bias.
+        private int Zeros => Math.Max(_shape.Depth, PaddedOutputs);
 
         private int PatchesAcross => (_width + 1) / 2;
 
@@ -189,14 +317,16 @@ public static unsafe class WinogradConv2d
             where TTile : struct, IGemmMicroKernel
         {
             int patches = (_height + 1) / 2 * PatchesAcross, first = part * BlockPatches, count = Math.Min(BlockPatches, patches - first);
-            int stride = _positions->PaddedColumns, channels = _positions->Depth;
+            int stride = PaddedOutputs, channels = _shape.Depth;
+            nint positionFloats = (nint)(_shape.PanelBytes / sizeof(float));
             float* zeros = scratch + GemmCore.PanelFloats(BlockPatches);
-            float* products = zeros + channels;
-            new Span<float>(zeros, channels).Clear();
+            float* products = zeros + Zeros;
+            new Span<float>(zeros, Zeros).Clear();
             for (int p = 0; p < Positions; p++)
             {
                 var source = new PatchRows(_x, _height, _width, channels, zeros, p / 4, p % 4);
-                GemmCore.Multiply<PatchRows, TOps, TVec, TTile>(ref source, first, count, _positions[p], products + (p * (nint)ProductFloats), stride, scratch);
+                var weight = new PackedView(_positions + (p * positionFloats), zeros, _shape.Columns, channels, _shape.Layout);
+                GemmCore.Multiply<PatchRows, TOps, TVec, TTile>(ref source, first, count, weight, products + (p * (nint)ProductFloats), stride, scratch);
             }
 
             for (int i = 0; i < count; i++)
@@ -209,7 +339,7 @@ public static unsafe class WinogradConv2d
             where TOps : struct, ISimd<TVec>
             where TVec : unmanaged
         {
-            int top = patch / PatchesAcross * 2, left = patch % PatchesAcross * 2, outputs = _positions->Columns;
+            int top = patch / PatchesAcross * 2, left = patch % PatchesAcross * 2, outputs = _shape.Columns;
             nint plane = ProductFloats;
 
             // The first row of results can be overwritten in place: vector j is read before it is written.

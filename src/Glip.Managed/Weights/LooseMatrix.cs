@@ -44,6 +44,9 @@ internal abstract class LooseMatrix
     /// <summary>Packs rows, one for each column of the product, or columns.</summary>
     public abstract void PackInto(PackedMatrix matrix, KernelContext kernels, ReadOnlySpan<float> bias, bool columns);
 
+    /// <summary>Packs a 3×3 convolution's rows [O, C·9].</summary>
+    public abstract void PackInto(WinogradFilter filter, KernelContext kernels, ReadOnlySpan<float> bias);
+
     protected abstract LooseMatrix Below(LooseMatrix[] parts);
 
     private sealed class Elements<T>(PanelType type, T[] values, int width) : LooseMatrix
@@ -77,6 +80,14 @@ internal abstract class LooseMatrix
                 matrix.PackColumns(kernels, (ushort[])(object)_values, bias);
             else
                 matrix.PackRows(kernels, (ushort[])(object)_values, bias);
+        }
+
+        public override void PackInto(WinogradFilter filter, KernelContext kernels, ReadOnlySpan<float> bias)
+        {
+            if (_values is float[] singles)
+                filter.Fill(kernels, singles, bias);
+            else
+                filter.Fill(kernels, (ushort[])(object)_values, bias);
         }
 
         protected override LooseMatrix Below(LooseMatrix[] parts) => With([.. parts.SelectMany(p => ((Elements<T>)p)._values)], width);

@@ -11,6 +11,8 @@ namespace Glip.Managed.Weights;
 /// <remarks>Layers spell names as the checkpoint does, relative to their prefix: <c>reader.Under("layers.0.").Linear("attn.proj", 96, 96)</c>.</remarks>
 internal sealed class WeightReader(WeightSource source, KernelContext kernels, WeightStore store, string prefix = "")
 {
+    private const string BiasSuffix = ".bias";
+
     /// <summary>A reader with memory of its own, freed with the last matrix that is in it.</summary>
     public WeightReader(WeightSource source, KernelContext kernels, string prefix = "")
         : this(source, kernels, new WeightStore(source, kernels.Isa), prefix)
@@ -51,13 +53,21 @@ internal sealed class WeightReader(WeightSource source, KernelContext kernels, W
             name, outputs, inputs * side * side, () => Loose(name + ".weight", outputs, inputs, side, side).ToChannelsLast(side * side),
             () => Singles(name + ".bias", outputs));
 
-    /// <summary>A 3×3 convolution's <c>weight</c> [outputs, inputs, 3, 3] and <c>bias</c>, transformed for stride 1 and therefore in single precision.</summary>
-    public WinogradFilter Winograd(string name, int outputs, int inputs)
+    /// <summary>A 3×3 convolution's <c>weight</c> [outputs, inputs, 3, 3] and <c>bias</c>, for stride 1.</summary>
+    /// <param name="name">Of the layer.</param>
+    /// <param name="outputs">Output channels.</param>
+    /// <param name="inputs">Input channels.</param>
+    /// <param name="transformed">True for single precision whatever the source has: half-size weights take less memory, but are transformed at every call.</param>
+    public WinogradFilter Winograd(string name, int outputs, int inputs, bool transformed = false)
     {
-        FixedMemory memory = store.Block(prefix + name + PackedWeights.Suffix, PanelType.Single, WinogradFilter.BytesOf(outputs, inputs, store.Layout));
-        var filter = new WinogradFilter(outputs, inputs, store.Layout, memory);
-        if (!store.IsPacked)
-            filter.Fill(Kernels, Singles(name + ".weight", outputs, inputs, 3, 3), Singles(name + ".bias", outputs));
+        string block = prefix + name + PackedWeights.Suffix, weight = name + ".weight";
+        LooseMatrix? loose = store.IsPacked ? null
+            : transformed ? LooseMatrix.Of(Singles(weight, outputs, inputs, 3, 3), inputs * 9) : Loose(weight, outputs, inputs, 3, 3);
+        PanelType type = transformed ? PanelType.Single : loose?.Type ?? store.PackedType(block);
+        var shape = new PackedShape(outputs, inputs, store.Layout, type);
+        FixedMemory matrices = store.Block(block, type, WinogradFilter.MatrixBytes(shape));
+        var filter = new WinogradFilter(shape, matrices, store.Block(block + BiasSuffix, PanelType.Single, shape.BiasBytes));
+        loose?.PackInto(filter, Kernels, Singles(name + ".bias", outputs));
         return filter;
     }
 
@@ -104,7 +114,7 @@ internal sealed class WeightReader(WeightSource source, KernelContext kernels, W
         LooseMatrix? loose = store.IsPacked ? null : weight();
         var shape = new PackedShape(columns, depth, store.Layout, loose?.Type ?? store.PackedType(block));
         FixedMemory panels = store.Block(block, shape.Type, shape.PanelBytes);
-        var matrix = new PackedMatrix(shape, panels, store.Block(block + ".bias", PanelType.Single, shape.BiasBytes));
+        var matrix = new PackedMatrix(shape, panels, store.Block(block + BiasSuffix, PanelType.Single, shape.BiasBytes));
         loose?.PackInto(matrix, Kernels, bias is null ? [] : bias(), byColumns);
         return matrix;
     }

@@ -35,6 +35,17 @@ public class WinogradConv2dTests
             .Check(Properties.Cases(15));
 
     [Fact]
+    public void HalfSizeWeightsTakeNineMatricesAndSingleOnesSixteen()
+    {
+        var shape = new PackedShape(64, 32, new PanelLayout(64, 16));
+        Assert.Equal(16 * 64 * 32 * 4, WinogradFilter.MatrixBytes(shape));
+        Assert.Equal(9 * 64 * 32 * 2, WinogradFilter.MatrixBytes(shape with { Type = PanelType.Half }));
+        KernelContext context = TestContexts.Get(SimdIsas.Best);
+        Assert.Equal(0, WinogradFilter.Pack(context, new float[64 * 32 * 9], 64, 32, []).WorkspaceFloats);
+        Assert.Equal(16 * 64 * 32, WinogradFilter.Pack(context, PanelType.BFloat16, new ushort[64 * 32 * 9], 64, 32, []).WorkspaceFloats);
+    }
+
+    [Fact]
     public void OnlyTheCountedProductsAreExecuted()
     {
         using var context = new KernelContext(SimdIsas.Best);
@@ -57,12 +68,27 @@ public class WinogradConv2dTests
     {
         KernelContext context = TestContexts.Get(SimdIsas.Best);
         WinogradFilter filter = WinogradFilter.Pack(context, new float[36], 2, 2, []);
+        WinogradFilter half = WinogradFilter.Pack(context, PanelType.Half, new ushort[36], 2, 2, []);
         Refusal.NamesNull("context", () => WinogradFilter.Pack(null!, new float[36], 2, 2, []));
         Refusal.Names("weight", "weight needs 36 elements, has 35", () => WinogradFilter.Pack(context, new float[35], 2, 2, []));
         Refusal.Names("bias", "bias has 3 values for 2 outputs", () => WinogradFilter.Pack(context, new float[36], 2, 2, new float[3]));
         Assert.Throws<ArgumentOutOfRangeException>("outputs", () => WinogradFilter.Pack(context, [], 0, 2, []));
         Assert.Throws<ArgumentOutOfRangeException>("channels", () => WinogradFilter.Pack(context, [], 2, 0, []));
         Refusal.NamesNull("context", () => WinogradConv2d.Forward(null!, new float[8], 2, 2, filter, new float[8]));
+        Refusal.NamesNull("context", () => WinogradFilter.Pack(null!, PanelType.Half, new ushort[36], 2, 2, []));
+        Refusal.Names("weight", "weight needs 36 elements, has 35", () => WinogradFilter.Pack(context, PanelType.Half, new ushort[35], 2, 2, []));
+        Refusal.Names("weight", "weight has elements of 4 bytes, the filter is of type Half", () => half.Fill(context, new float[36], []));
+        Refusal.Names("weight", "weight has elements of 2 bytes, the filter is of type Single", () => filter.Fill(context, new ushort[36], []));
+        PackedShape shape = new(2, 2, GemmTable.Layout(context.Isa));
+        int bytes = (int)WinogradFilter.MatrixBytes(shape);
+        FixedMemory enough = FixedMemory.Pinned(bytes), bias = FixedMemory.Pinned(shape.BiasBytes);
+        Refusal.Names("matrices", $"matrices has {bytes - 1} bytes, needs {bytes}", () => new WinogradFilter(shape, enough.Slice(0, bytes - 1), bias));
+        Refusal.Names("bias", $"bias has 0 bytes, needs {shape.BiasBytes}", () => new WinogradFilter(shape, enough, bias.Slice(0, 0)));
+        Assert.Throws<ArgumentOutOfRangeException>("outputs", () => new WinogradFilter(shape with { Columns = 0 }, enough, bias));
+        Assert.Throws<ArgumentOutOfRangeException>("channels", () => new WinogradFilter(shape with { Depth = 0 }, enough, bias));
+        Refusal.Names(
+            "workspace", $"workspace needs {half.WorkspaceFloats} elements, has {half.WorkspaceFloats - 1}",
+            () => WinogradConv2d.Forward(context, new float[8], 2, 2, half, new float[8], workspace: new float[half.WorkspaceFloats - 1]));
         Refusal.NamesNull("filter", () => WinogradConv2d.Forward(context, new float[8], 2, 2, null!, new float[8]));
         Refusal.Names("x", "x needs 8 elements, has 7", () => WinogradConv2d.Forward(context, new float[7], 2, 2, filter, new float[8]));
         Refusal.Names("y", "y needs 8 elements, has 7", () => WinogradConv2d.Forward(context, new float[8], 2, 2, filter, new float[7]));

@@ -61,6 +61,33 @@ public class HalfPanelTests
             Run(context => Pack(context, PanelType.Half, bits, Outputs, 9 * Channels, bias, byColumns: false)), "convolution");
     }
 
+    [Theory]
+    [EachIsa]
+    public void FiltersForWinogradHaveTheBitsOfWidenedOnes(SimdIsa isa)
+    {
+        const int Height = 5, Width = 6;
+
+        // Around vectors, panels and parts of the transformation; an odd number of elements before the next tap's.
+        foreach ((int channels, int outputs) in ((int, int)[])[(1, 1), (3, 5), (17, 33), (70, 65), (40, 130)])
+        {
+            float[] x = Noise.Uniform(10, Height * Width * channels), bias = Noise.Uniform(11, outputs);
+            foreach (PanelType type in s_halfSizes)
+            {
+                ushort[] bits = Narrow(type, Noise.Uniform(12, outputs * channels * 9));
+                float[] widened = [.. bits.Select(b => Widen(type, b))];
+                float[] expected = KernelProbe.RunOne(isa, (context, buffers) => WinogradConv2d.Forward(
+                    context, buffers.In(x), Height, Width, WinogradFilter.Pack(context, widened, outputs, channels, bias), buffers.Out(Height * Width * outputs)));
+                float[][] found = KernelProbe.Run(isa, (context, buffers) =>
+                {
+                    WinogradFilter filter = WinogradFilter.Pack(context, type, bits, outputs, channels, bias);
+                    WinogradConv2d.Forward(
+                        context, buffers.In(x), Height, Width, filter, buffers.Out(Height * Width * outputs), workspace: buffers.Out(filter.WorkspaceFloats));
+                });
+                Close.Bits(expected, found[0], $"{type}, {channels} to {outputs}");
+            }
+        }
+    }
+
     [Fact]
     public void WideningRefusesWhatIsNotHalfSize()
     {

@@ -57,7 +57,7 @@ public sealed class PackedModelTests : IDisposable
             using GlipDetector half = Load(model, isa);
             using GlipDetector widened = GlipDetector.Load(model, Options(isa) with { WidenWeights = true });
             AssertSameStages(widened, half);
-            Assert.InRange(half.Weights.Private, widened.Weights.Private * 0.5, widened.Weights.Private * 0.7); // filters in Winograd's basis stay in single precision
+            Assert.InRange(half.Weights.Private, widened.Weights.Private * 0.5, widened.Weights.Private * 0.55); // what is computed from weights stays in single precision
         }
     }
 

@@ -26,7 +26,8 @@ internal sealed class DyConv
         _coarser = new Branch(weights.Under("DyConv.0."), channels);
         _own = new Branch(weights.Under("DyConv.1."), channels);
         _finer = new Branch(weights.Under("DyConv.2."), channels);
-        _offset = weights.Winograd("offset", ModulatedDeformConv2d.OffsetChannels + ModulatedDeformConv2d.Taps, channels);
+        // Small, and used for every level: transforming it each time would cost more than its memory.
+        _offset = weights.Winograd("offset", ModulatedDeformConv2d.OffsetChannels + ModulatedDeformConv2d.Taps, channels, transformed: true);
         _attention = weights.Values("AttnConv.1.weight", 1, channels, 1, 1);
         _attentionBias = weights.Scalar("AttnConv.1.bias");
         _relu = new DyRelu(weights.Under("relu."), channels);

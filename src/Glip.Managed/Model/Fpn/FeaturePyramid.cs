@@ -36,21 +36,26 @@ internal sealed class FeaturePyramid
 
         using WorkspaceBuffer m5 = pass.Rent(s5.Cells, _channels);
         Gemm.Linear(kernels, c5, s5.Cells, _inner[2], m5);
-        WinogradConv2d.Forward(kernels, m5, s5.Height, s5.Width, _layer[2], pyramid.Level(features, 2, _channels));
+        Smooth(pass, m5, s5, _layer[2], pyramid.Level(features, 2, _channels));
 
         using WorkspaceBuffer m4 = pass.Rent(s4.Cells, _channels);
         Gemm.Linear(kernels, c4, s4.Cells, _inner[1], m4);
         NearestResize.Add(kernels, m5, s5.Height, s5.Width, _channels, m4, s4.Height, s4.Width);
-        WinogradConv2d.Forward(kernels, m4, s4.Height, s4.Width, _layer[1], pyramid.Level(features, 1, _channels));
+        Smooth(pass, m4, s4, _layer[1], pyramid.Level(features, 1, _channels));
 
         using WorkspaceBuffer m3 = pass.Rent(s3.Cells, _channels);
         Gemm.Linear(kernels, c3, s3.Cells, _inner[0], m3);
         NearestResize.Add(kernels, m4, s4.Height, s4.Width, _channels, m3, s3.Height, s3.Width);
-        WinogradConv2d.Forward(kernels, m3, s3.Height, s3.Width, _layer[0], pyramid.Level(features, 0, _channels));
+        Smooth(pass, m3, s3, _layer[0], pyramid.Level(features, 0, _channels));
 
         // P6 reads P5 (not C5), and hands on its values before the ReLU (trap T10).
         Conv2d.Forward(kernels, pyramid.Level(features, 2, _channels), s5.Height, s5.Width, _channels, s_half, _p6, pyramid.Level(features, 3, _channels));
         Conv2d.Forward(
             kernels, pyramid.Level(features, 3, _channels), s6.Height, s6.Width, _channels, s_half, _p7, pyramid.Level(features, 4, _channels), relu: true);
+    }
+    private static void Smooth(ForwardPass pass, ReadOnlySpan<float> x, MapSize size, WinogradFilter filter, Span<float> y)
+    {
+        using WorkspaceBuffer workspace = pass.Rent(filter.WorkspaceFloats);
+        WinogradConv2d.Forward(pass.Kernels, x, size.Height, size.Width, filter, y, workspace: workspace);
     }
 }
