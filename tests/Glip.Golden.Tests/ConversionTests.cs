@@ -50,8 +50,8 @@ public sealed class ConversionTests(ITestOutputHelper output) : IDisposable
         GoldenCase golden = GoldenCase.Load("micro_b", name);
         StageCollector stages = Run(golden, GlipDetector.Load(Convert(TensorType.F16), Options));
 
-        // Measured: 2.8e-3 and 0.50 px; which corner moves most is chance, by up to 0.75 px of a box 183 px wide when other parts are rounded. Random weights pass rounding on undamped; the trained default model's scores move by 4.0e-4 (see NanoTests).
-        DetectionComparison comparison = FinalDetections.Compare(golden, stages, scoreTolerance: 3e-3f, cornerTolerance: 0.8f);
+        // Measured: 1.6e-3 and 0.63 px of a box 183 px wide. Random weights pass rounding on undamped; the trained default model's scores move by 4.0e-4 (see NanoTests).
+        DetectionComparison comparison = FinalDetections.Compare(golden, stages, scoreTolerance: 2e-3f, cornerTolerance: 0.8f);
         Assert.True(comparison.IsMatch, comparison.ToString());
         output.WriteLine(comparison.ToString());
     }

@@ -28,7 +28,7 @@ internal sealed record ConversionRequest
     /// <summary>Path of a vocabulary, no longer than the model's word embeddings; null to take the source's own.</summary>
     public string? VocabularyPath { get; init; }
 
-    /// <summary><see cref="TensorType.F32"/>, <see cref="TensorType.F16"/> or <see cref="TensorType.BF16"/>.</summary>
+    /// <summary><see cref="TensorType.F32"/>, <see cref="TensorType.F16"/> or <see cref="TensorType.BF16"/>; see <see cref="StoredPrecision"/>.</summary>
     public TensorType Type { get; init; }
 
     /// <summary>Path of a recording of stages that goes into the model file; null to keep the one that the source has, if any.</summary>
@@ -110,7 +110,6 @@ internal static class CheckpointConverter
         if (stored is not null)
             recording = recording?.WithoutTextEncoder();
         PromptRows? tuned = request.TunedText is null ? null : ReadTunedPrompt(source, config, vocabulary, request.TunedText);
-        // Bytes come last, so that numbers stay aligned.
         List<(TensorDeclaration Declaration, byte[] Bytes)> extras = [];
         if (stored is not null)
         {
@@ -120,7 +119,10 @@ internal static class CheckpointConverter
 
         extras.AddRange(recording?.ToTensors() ?? []);
         extras.Add((new(ModelFile.VocabularyTensor, TensorType.U8, [vocabulary.Length]), vocabulary));
-        List<TensorDeclaration> declarations = [.. parameters.Select(p => new TensorDeclaration(p.Name, request.Type, p.Shape)), .. extras.Select(e => e.Declaration)];
+
+        // Larger numbers come first, bytes last, so that all are aligned.
+        IEnumerable<TensorDeclaration> weights = parameters.Select(p => new TensorDeclaration(p.Name, StoredPrecision.Of(p.Name, p.Shape, request.Type), p.Shape));
+        List<TensorDeclaration> tensors = [.. weights.Concat(extras.Select(e => e.Declaration)).OrderByDescending(t => t.Type.ByteSize())];
         List<KeyValuePair<string, string>> metadata =
         [
             new(ModelFile.FormatKey, ModelFile.FormatVersion),
@@ -132,18 +134,23 @@ internal static class CheckpointConverter
             metadata.Add(new(ModelFile.PromptsKey, PromptRows.ToJson(stored)));
 
         (float Change, string? Tensor) worst = (-1, null);
-        using var writer = new SafetensorsWriter(request.Target, declarations, metadata);
+        using var writer = new SafetensorsWriter(request.Target, tensors, metadata);
         var rounder = new TensorRounder();
-        foreach (ModelParameter parameter in parameters)
+        Dictionary<string, byte[]> extraBytes = extras.ToDictionary(e => e.Declaration.Name, e => e.Bytes);
+        foreach (TensorDeclaration tensor in tensors)
         {
             cancellation.ThrowIfCancellationRequested();
-            float change = Copy(source, parameter, request.Type, rounder, bytes => writer.Write(parameter.Name, bytes));
+            if (extraBytes.TryGetValue(tensor.Name, out byte[]? whole))
+            {
+                writer.Write(tensor.Name, whole);
+                continue;
+            }
+
+            float change = Copy(source, tensor, rounder, bytes => writer.Write(tensor.Name, bytes));
             if (change > worst.Change)
-                worst = (change, parameter.Name);
+                worst = (change, tensor.Name);
         }
 
-        foreach ((TensorDeclaration declaration, byte[] bytes) in extras)
-            writer.Write(declaration.Name, bytes);
         if (tuned is not null)
             PromptFile.Write(request.TunedPromptPath!, tuned);
         writer.Commit();
@@ -165,11 +172,11 @@ internal static class CheckpointConverter
 
     private static string? UnneededKind(string name) => Array.Find(s_unneededKinds, kind => name.Contains(kind, StringComparison.Ordinal));
 
-    private static float Copy(TensorFile source, ModelParameter parameter, TensorType to, TensorRounder rounder, TensorRounder.Sink sink)
+    private static float Copy(TensorFile source, TensorDeclaration target, TensorRounder rounder, TensorRounder.Sink sink)
     {
-        source.TryDescribe(parameter.Name, out TensorType from, out int[] shape);
-        using Stream elements = source.OpenTensor(parameter.Name); // first, because it checks the size
-        return rounder.Convert(elements, from, from.ByteCount(shape) / from.ByteSize(), to, $"{source.Path}: tensor '{parameter.Name}'", sink);
+        source.TryDescribe(target.Name, out TensorType from, out int[] shape);
+        using Stream elements = source.OpenTensor(target.Name); // first, because it checks the size
+        return rounder.Convert(elements, from, from.ByteCount(shape) / from.ByteSize(), target.Type, $"{source.Path}: tensor '{target.Name}'", sink);
     }
 
     private static GlipConfig FindConfig(ConversionRequest request, TensorFile source)

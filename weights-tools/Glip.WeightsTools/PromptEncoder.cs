@@ -101,15 +101,16 @@ internal static class PromptEncoder
             tensor = default;
             if (!source.TryDescribe(name, out TensorType from, out int[] shape))
                 return false;
+            TensorType stored = StoredPrecision.Of(name, shape, type);
             using Stream elements = source.OpenTensor(name);
-            var bytes = new byte[type.ByteCount(shape)];
+            var bytes = new byte[stored.ByteCount(shape)];
             int at = 0;
-            _rounder.Convert(elements, from, bytes.Length / type.ByteSize(), type, $"{source.Path}: tensor '{name}'", part =>
+            _rounder.Convert(elements, from, bytes.Length / stored.ByteSize(), stored, $"{source.Path}: tensor '{name}'", part =>
             {
                 part.CopyTo(bytes.AsSpan(at));
                 at += part.Length;
             });
-            tensor = new WeightTensor(name, type, shape, bytes);
+            tensor = new WeightTensor(name, stored, shape, bytes);
             return true;
         }
     }

@@ -11,6 +11,7 @@ namespace Glip.Tests.Weights;
 
 public sealed class CheckpointConverterTests : IDisposable
 {
+    private const string Rounded = "rpn.head.dot_product_projection_text.weight";
     private readonly TempFolder _folder = new();
 
     private string Target => _folder.File("out.safetensors");
@@ -66,7 +67,7 @@ public sealed class CheckpointConverterTests : IDisposable
             foreach (Tensor tensor in tensors)
             {
                 Assert.True(model.TryGetTensor(tensor.Name, out WeightTensor stored));
-                Assert.Equal(target, stored.Type);
+                Assert.Equal(StoredPrecision.Of(tensor.Name, tensor.Shape, target), stored.Type);
                 Assert.Equal(Enumerable.Range(0, tensor.Bytes.Length / ((TensorType)type).ByteSize()).Select(Value), TensorConversion.ReadSingles(stored));
             }
 
@@ -87,17 +88,50 @@ public sealed class CheckpointConverterTests : IDisposable
         ];
     }
 
+    [Theory]
+    [InlineData("backbone.body.layers.0.blocks.0.attn.qkv.weight", true)]
+    [InlineData("backbone.fpn.fpn_layer2.weight", true)]
+    [InlineData("language_backbone.body.model.embeddings.word_embeddings.weight", true)]
+    [InlineData("rpn.head.bbox_pred.weight", true)]
+    [InlineData("backbone.body.patch_embed.proj.weight", false)]
+    [InlineData("backbone.body.layers.0.blocks.0.attn.relative_position_bias_table", false)]
+    [InlineData("backbone.body.layers.0.blocks.0.attn.qkv.bias", false)]
+    [InlineData("backbone.body.norm1.weight", false)]
+    [InlineData("rpn.head.centerness.weight", false)]
+    [InlineData("rpn.head.bias_lang", false)]
+    [InlineData("rpn.head.log_scale", false)]
+    public void Half_size_models_have_matrices_half_size_and_the_rest_unchanged(string name, bool half)
+    {
+        List<Tensor> tensors = Tensors();
+        foreach (Tensor tensor in tensors)
+            MemoryMarshal.Cast<byte, float>(tensor.Bytes.AsSpan()).Fill(1 / 3f);
+        Convert(Checkpoint(tensors), TensorType.F16);
+        using ModelFile model = ModelFile.Open(Target);
+        Assert.True(model.TryGetTensor(name, out WeightTensor stored));
+        Assert.Equal(half ? TensorType.F16 : TensorType.F32, stored.Type);
+        Assert.All(TensorConversion.ReadSingles(stored), value => Assert.Equal(half ? (float)(Half)(1 / 3f) : 1 / 3f, value));
+    }
+
+    [Fact]
+    public void Numbers_of_a_half_size_model_are_aligned()
+    {
+        Convert(Checkpoint(Tensors()), TensorType.F16);
+        long dataStart = 8 + BitConverter.ToInt64(File.ReadAllBytes(Target));
+        using SafetensorsFile file = SafetensorsFile.Open(Target);
+        Assert.All(file.Entries, entry => Assert.Equal(0, (dataStart + entry.Offset) % entry.Type.ByteSize()));
+    }
+
     [Fact]
     public void Rounding_to_half_precision_is_reported()
     {
         List<Tensor> tensors = Tensors();
         foreach (Tensor tensor in tensors)
             MemoryMarshal.Cast<byte, float>(tensor.Bytes.AsSpan()).Fill(1);
-        MemoryMarshal.Cast<byte, float>(Find(tensors, "rpn.head.bias_lang").Bytes.AsSpan())[0] = 2 + 1 / 1024f; // half way between two halves
+        MemoryMarshal.Cast<byte, float>(Find(tensors, Rounded).Bytes.AsSpan())[0] = 2 + 1 / 1024f; // half way between two halves
 
         ConversionReport report = Convert(Checkpoint(tensors), TensorType.F16);
 
-        Assert.Equal("rpn.head.bias_lang", report.MostChangedTensor);
+        Assert.Equal(Rounded, report.MostChangedTensor);
         Assert.Equal(1 / 1024f / (2 + 1 / 1024f), report.LargestChange);
     }
 
@@ -105,9 +139,9 @@ public sealed class CheckpointConverterTests : IDisposable
     public void Values_beyond_half_precision_are_refused()
     {
         List<Tensor> tensors = Tensors();
-        MemoryMarshal.Cast<byte, float>(Find(tensors, "rpn.head.bias_lang").Bytes.AsSpan())[2] = -70000;
+        MemoryMarshal.Cast<byte, float>(Find(tensors, Rounded).Bytes.AsSpan())[2] = -70000;
         Expect(
-            "tensor 'rpn.head.bias_lang': the value -70000 at element 2 is beyond half precision (65504); use --dtype f32",
+            $"tensor '{Rounded}': the value -70000 at element 2 is beyond half precision (65504); use --dtype f32",
             Checkpoint(tensors), TensorType.F16);
     }
 
@@ -153,8 +187,8 @@ public sealed class CheckpointConverterTests : IDisposable
     public void Weights_that_are_not_finite_are_refused()
     {
         List<Tensor> tensors = Tensors();
-        MemoryMarshal.Cast<byte, float>(Find(tensors, "rpn.head.bias_lang").Bytes.AsSpan())[3] = float.NaN;
-        Expect("x.pth: tensor 'rpn.head.bias_lang': has NaN at element 3: weights must be finite", Checkpoint(tensors));
+        MemoryMarshal.Cast<byte, float>(Find(tensors, Rounded).Bytes.AsSpan())[3] = float.NaN;
+        Expect($"x.pth: tensor '{Rounded}': has NaN at element 3: weights must be finite", Checkpoint(tensors));
     }
 
     [Fact]
