@@ -10,7 +10,7 @@ internal sealed class DetectorOptions
     private const string BestIsa = "auto";
     private const int MostThreads = 1024;
 
-    private static readonly string[] _isaNames = [BestIsa, .. SimdIsas.All.Select(SimdIsas.Name)];
+    private static readonly string[] _isaNames = [BestIsa, .. Array.ConvertAll([.. SimdIsas.All], SimdIsas.Name)];
 
     private readonly Option<string?> _model = new("--model")
     {

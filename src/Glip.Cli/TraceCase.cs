@@ -55,18 +55,24 @@ internal sealed record TraceCase(string ImagePath, Prompt Prompt, int? MinSize, 
     {
         JsonElement caption = Required(root, "caption");
         if (caption.ValueKind == JsonValueKind.Array)
-            return Prompt.FromCategories([.. caption.EnumerateArray().Select(c => c.GetString()!)]);
+            return Prompt.FromCategories(Array.ConvertAll(caption.EnumerateArray().ToArray(), c => c.GetString()!));
         string text = caption.GetString() ?? throw new FormatException("caption is null");
         if (root.TryGetProperty("tokens_positive", out JsonElement spans) && spans.ValueKind == JsonValueKind.Array)
-            return Prompt.FromSpans(text, [.. spans.EnumerateArray().Select(ReadSpans)]);
+            return Prompt.FromSpans(text, Array.ConvertAll(spans.EnumerateArray().ToArray(), ReadSpans));
         if (root.TryGetProperty("entities", out JsonElement entities) && entities.GetArrayLength() > 0)
-            return Prompt.FromSpans(text, [.. entities.EnumerateArray().SelectMany(e => FindEntity(text, e.GetString()!))]);
+        {
+            var found = new List<(int Begin, int End)>();
+            foreach (JsonElement entity in entities.EnumerateArray())
+                found.AddRange(FindEntity(text, entity.GetString()!));
+            return Prompt.FromSpans(text, found);
+        }
+
         return Prompt.Parse(text);
     }
 
     /// <summary>A label's character ranges: <c>[[begin, end], …]</c>.</summary>
     private static IReadOnlyList<(int Begin, int End)> ReadSpans(JsonElement label) =>
-        [.. label.EnumerateArray().Select(span => (span[0].GetInt32(), span[1].GetInt32()))];
+        Array.ConvertAll(label.EnumerateArray().ToArray(), span => (span[0].GetInt32(), span[1].GetInt32()));
 
     /// <summary>The original looks for noun phrases in the lowercased caption; every match becomes a label of its own (trap T2).</summary>
     private static IEnumerable<(int Begin, int End)> FindEntity(string caption, string entity)

@@ -520,9 +520,16 @@ internal sealed class DetectorSession : IDisposable
 
     private static void TraceCandidates(StageTrace trace, string boxesName, string scoresName, string labelsName, IReadOnlyList<Candidate> candidates)
     {
-        float[] boxes = [.. candidates.SelectMany(c => new[] { c.Box.X1, c.Box.Y1, c.Box.X2, c.Box.Y2 })];
-        float[] scores = [.. candidates.Select(c => c.Score)];
-        long[] labels = [.. candidates.Select(c => (long)c.Label)];
+        var boxes = new float[4 * candidates.Count];
+        var scores = new float[candidates.Count];
+        var labels = new long[candidates.Count];
+        for (int i = 0; i < candidates.Count; i++)
+        {
+            Box box = candidates[i].Box;
+            (boxes[4 * i], boxes[(4 * i) + 1], boxes[(4 * i) + 2], boxes[(4 * i) + 3]) = (box.X1, box.Y1, box.X2, box.Y2);
+            (scores[i], labels[i]) = (candidates[i].Score, candidates[i].Label);
+        }
+
         trace.Add(boxesName, boxes, [candidates.Count, 4]);
         trace.Add(scoresName, scores, [candidates.Count]);
         trace.Add(labelsName, labels, [candidates.Count]);

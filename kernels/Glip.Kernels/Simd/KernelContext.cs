@@ -38,7 +38,7 @@ public sealed unsafe class KernelContext : IDisposable
         if (!SimdIsas.IsSupported(isa))
         {
             throw new PlatformNotSupportedException(
-                $"instruction set '{isa.Name()}' cannot run here: this process has {string.Join(", ", SimdIsas.Available.Select(SimdIsas.Name))}");
+                $"instruction set '{isa.Name()}' cannot run here: this process has {string.Join(", ", Array.ConvertAll([.. SimdIsas.Available], SimdIsas.Name))}");
         }
 
         Isa = isa;

@@ -42,7 +42,7 @@ public static class SimdIsas
         [SimdIsa.Avx512, SimdIsa.Avx2, SimdIsa.Neon, SimdIsa.V128, SimdIsa.Vector, SimdIsa.Scalar, SimdIsa.Portable];
 
     /// <summary>The sets that this process can run, best first. In a NativeAOT program this is decided when it is compiled.</summary>
-    public static IReadOnlyList<SimdIsa> Available => [.. All.Where(IsSupported)];
+    public static IReadOnlyList<SimdIsa> Available => Array.FindAll([.. All], IsSupported);
 
     /// <summary>The fastest set that this process can run.</summary>
     public static SimdIsa Best => All.First(IsSupported);
@@ -85,6 +85,6 @@ public static class SimdIsas
                 return isa;
         }
 
-        throw new ArgumentException($"unknown instruction set '{name}': expected auto, {string.Join(", ", All.Select(Name))}", nameof(name));
+        throw new ArgumentException($"unknown instruction set '{name}': expected auto, {string.Join(", ", Array.ConvertAll([.. All], Name))}", nameof(name));
     }
 }

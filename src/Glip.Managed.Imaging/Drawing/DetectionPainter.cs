@@ -31,7 +31,7 @@ public static class DetectionPainter
         int line = Math.Max(LeastLine, side / SideForEachLinePixel);
 
         Detection[] bestFirst = [.. detections.OrderByDescending(d => d.Score)];
-        PixelRect[] frames = [.. bestFirst.Select(d => PixelRect.Of(d.Box, factor, canvas.Width, canvas.Height))];
+        PixelRect[] frames = Array.ConvertAll(bestFirst, d => PixelRect.Of(d.Box, factor, canvas.Width, canvas.Height));
         for (int i = frames.Length - 1; i >= 0; i--)
         {
             // A thin inner line in black or white keeps the frame visible on a background of its own color.
@@ -58,7 +58,7 @@ public static class DetectionPainter
         [
             .. bestFirst.Select(d => font.Fit(d.Phrase.Text, d.Score.ToString("0.00", CultureInfo.InvariantCulture), canvas.Width - 2 * margin)),
         ];
-        int[] widths = [.. texts.Select(text => font.Measure(text) + 2 * margin)];
+        int[] widths = Array.ConvertAll(texts, text => font.Measure(text) + 2 * margin);
         PixelRect[] plates = LabelLayout.Place(frames, widths, font.LineHeight, canvas.Width, canvas.Height);
 
         // The best choose their place first but are drawn last, so that what overlaps hides the weaker one.

@@ -44,7 +44,7 @@ internal sealed class LabelFont
     public int LineHeight => (_ascent + _descent) * _factor;
 
     /// <summary>Drawn characters besides the empty square.</summary>
-    public IEnumerable<Rune> Characters => _characters.Where(c => c != Unknown).Select(c => new Rune(c));
+    public IEnumerable<Rune> Characters => Array.ConvertAll(Array.FindAll(_characters, c => c != Unknown), c => new Rune(c));
 
     /// <summary>The drawing of a character, or the empty square.</summary>
     public Glyph this[Rune character] => _factor == 1 ? Drawn(character) : Drawn(character).Enlarged(_factor);

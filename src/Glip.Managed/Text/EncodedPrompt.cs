@@ -7,7 +7,7 @@ public sealed class EncodedPrompt
     {
         Prompt = prompt;
         Tokens = tokens;
-        Ids = tokens.Select(token => token.Id).ToArray();
+        Ids = Array.ConvertAll(tokens, token => token.Id);
         PositiveMap = positiveMap;
         UntruncatedCount = untruncatedCount;
         TruncatedLabels = truncatedLabels;

@@ -97,7 +97,7 @@ public sealed class Prompt
     public static Prompt FromSpans(string caption, IEnumerable<(int Begin, int End)> spans)
     {
         ArgumentNullException.ThrowIfNull(spans);
-        return FromSpans(caption, spans.Select(span => new[] { span }));
+        return FromSpans(caption, Array.ConvertAll(spans.ToArray(), span => new[] { span }));
     }
 
     /// <summary>Looks for given parts of a caption, where one phrase may stand in several.</summary>
@@ -193,5 +193,5 @@ public sealed class Prompt
     }
 
     private static Prompt Create(string caption, List<PhraseSpan> phrases, string parameter, bool isList) =>
-        new(caption, [.. phrases], [.. phrases.Select(phrase => new[] { (phrase.Begin, phrase.End) })], parameter) { IsList = isList };
+        new(caption, [.. phrases], [.. phrases.ConvertAll(phrase => new[] { (phrase.Begin, phrase.End) })], parameter) { IsList = isList };
 }

@@ -17,7 +17,7 @@ internal sealed class PromptChunks
     {
         Prompt = prompt;
         _chunks = chunks;
-        Lengths = [.. chunks.Select(chunk => chunk.Encoded.Ids.Length).Distinct().Order()];
+        Lengths = [.. new SortedSet<int>(Array.ConvertAll(chunks, chunk => chunk.Encoded.Ids.Length))];
         CutLabels = chunks.Sum(chunk => chunk.Encoded.TruncatedLabels.Count);
     }
 

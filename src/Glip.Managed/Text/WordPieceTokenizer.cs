@@ -20,7 +20,7 @@ public sealed class WordPieceTokenizer
         int[] ids = [vocabulary.PadId, vocabulary.UnknownId, vocabulary.ClassId, vocabulary.SeparatorId];
         if (vocabulary.MaskId is { } mask)
             ids = [.. ids, mask];
-        _specials = [.. ids.Select(id => (vocabulary[id], id))];
+        _specials = Array.ConvertAll(ids, id => (vocabulary[id], id));
     }
 
     /// <summary>The vocabulary that token numbers refer to.</summary>

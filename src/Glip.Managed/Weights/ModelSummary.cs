@@ -75,7 +75,7 @@ internal sealed record ModelSummary
             Parameters = elementsByName.Sum(e => e.Elements),
             Bytes = bytes,
             Parts = CountByPart(elementsByName),
-            Types = [.. types.Select(t => (t.Key, t.Value))],
+            Types = Array.ConvertAll(types.ToArray(), t => (t.Key, t.Value)),
         };
     }
 
@@ -85,7 +85,10 @@ internal sealed record ModelSummary
         var parts = new long[PartPrefixes.Length];
         foreach ((string name, long elements) in tensors)
             parts[Array.FindIndex(PartPrefixes, p => name.StartsWith(p.Prefix, StringComparison.Ordinal))] += elements;
-        return [.. PartPrefixes.Zip(parts, (p, count) => (p.Title, p.Prefix, count))];
+        var result = new (string Title, string Prefix, long Parameters)[parts.Length];
+        for (int i = 0; i < parts.Length; i++)
+            result[i] = (PartPrefixes[i].Title, PartPrefixes[i].Prefix, parts[i]);
+        return result;
     }
 
     /// <summary>Writes the lines of <see cref="Parameters"/> and <see cref="Parts"/>.</summary>
@@ -111,7 +114,7 @@ internal sealed record ModelSummary
         Line("picture size", PictureSize(Config.Input));
         Line("threshold", Number(Config.DefaultThreshold));
         Line("names", Config.Names.Count == 0 ? "open vocabulary" : $"{Config.Names.Count}: {string.Join(", ", Config.Names)}");
-        Line("tensors", $"{Tensors} ({string.Join(", ", Types.Select(t => $"{t.Tensors} {t.Type.SafetensorsName()}"))}), {DisplayText.Bytes(Bytes)}");
+        Line("tensors", $"{Tensors} ({string.Join(", ", Array.ConvertAll([.. Types], t => $"{t.Tensors} {t.Type.SafetensorsName()}"))}), {DisplayText.Bytes(Bytes)}");
         if (Packed is not null)
             Line("packed for", $"{Packed.Isa}, panels of {Packed.Layout.Width} columns, from tensors of sha-256 {Packed.Source}");
         WriteParts(Parts, output);

@@ -17,7 +17,7 @@ internal sealed record PromptRows(string Caption, int[][][] Spans, int[] TokenId
 {
     /// <summary>The prompt without the rows.</summary>
     /// <exception cref="ArgumentException">The spans do not fit the caption.</exception>
-    public Prompt ToPrompt() => Prompt.FromSpans(Caption, Spans.Select(label => (IReadOnlyList<(int, int)>)[.. label.Select(span => (span[0], span[1]))]));
+    public Prompt ToPrompt() => Prompt.FromSpans(Caption, Spans.Select(label => (IReadOnlyList<(int, int)>)Array.ConvertAll(label, span => (span[0], span[1]))));
 
     /// <summary>Rows for an encoded prompt.</summary>
     public static PromptRows Of(EncodedPrompt encoded, int width, float[] values)
@@ -25,7 +25,7 @@ internal sealed record PromptRows(string Caption, int[][][] Spans, int[] TokenId
         Prompt prompt = encoded.Prompt;
         int[][][] spans =
         [
-            .. Enumerable.Range(1, prompt.Phrases.Count).Select(label => prompt.SpansOf(label).ToArray().Select(span => new[] { span.Begin, span.End }).ToArray()),
+            .. Enumerable.Range(1, prompt.Phrases.Count).Select(label => Array.ConvertAll(prompt.SpansOf(label).ToArray(), span => new[] { span.Begin, span.End })),
         ];
         return new PromptRows(prompt.Caption, spans, encoded.Ids.ToArray(), width, values);
     }

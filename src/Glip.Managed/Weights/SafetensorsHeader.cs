@@ -153,7 +153,7 @@ internal sealed class SafetensorsHeader
             string text = reader.GetString()!;
             if (TensorTypes.TryParse(text, out TensorType parsed))
                 return parsed;
-            string known = string.Join(", ", Enum.GetValues<TensorType>().Select(t => t.SafetensorsName()));
+            string known = string.Join(", ", Array.ConvertAll(Enum.GetValues<TensorType>(), t => t.SafetensorsName()));
             throw Bad($"dtype {DisplayText.Quote(text)} is not supported, expected one of {known}");
         }
 

@@ -10,7 +10,7 @@ internal static class JpegForwardDct
 
     // [u · 8 + x]: how much sample x counts in frequency u; and the same with the indices exchanged.
     private static readonly float[] _cosines = Cosines();
-    private static readonly float[] _transposed = [.. Enumerable.Range(0, Side * Side).Select(i => _cosines[i % Side * Side + i / Side])];
+    private static readonly float[] _transposed = Transposed(_cosines);
 
     /// <summary>Transforms a block.</summary>
     /// <param name="samples">64 values around 0, row-major.</param>
@@ -46,5 +46,13 @@ internal static class JpegForwardDct
         }
 
         return cosines;
+    }
+
+    private static float[] Transposed(float[] matrix)
+    {
+        var transposed = new float[matrix.Length];
+        for (int i = 0; i < transposed.Length; i++)
+            transposed[i] = matrix[i % Side * Side + i / Side];
+        return transposed;
     }
 }
