@@ -4,6 +4,7 @@ using Glip.Managed.Diagnostics;
 using Glip.Managed.Imaging;
 using Glip.Managed.Memory;
 using Glip.Managed.Model;
+using Glip.Managed.Model.Head;
 using Glip.Managed.Postprocessing;
 using Glip.Managed.Text;
 using Glip.Managed.Weights;
@@ -25,6 +26,7 @@ internal sealed class DetectorSession : IDisposable
     private readonly AtssScratch _scratch = new();
     private readonly List<float[]> _rows = []; // of the prompt's chunks, see FindRows
     private readonly List<Found> _found = [];
+    private float[] _tokenLogits = []; // of the last chunk's candidates, [candidates, U], if they were asked for
     private readonly Plan?[] _plans = new Plan?[(int)Work.Both + 1];
 
     public DetectorSession(
@@ -68,6 +70,7 @@ internal sealed class DetectorSession : IDisposable
         _pass.Workspace.Reset();
         _rows.Clear();
         _found.Clear();
+        _tokenLogits = [];
         _pass.Trace = null;
         _pass.Profile = null;
         _pass.Kernels.CancellationToken = default;
@@ -135,12 +138,9 @@ internal sealed class DetectorSession : IDisposable
         TraceText(trace, encoded);
         using WorkspaceBuffer boxes = _pass.Rent(pyramid.Cells, 4);
         using WorkspaceBuffer centerness = _pass.Rent(pyramid.Cells);
-        using WorkspaceBuffer logits = _pass.Rent(pyramid.Cells, encoded.Ids.Length);
-        Score(_pass, pyramid, visual, plan.KeepsVisual, isFirst: true, encoded.Ids, rows, boxes, centerness, logits);
-
-        TraceAnchors(trace, pyramid);
         var selection = new AtssTrace();
-        ReadOnlySpan<Candidate> final = Select(geometry, encoded, pyramid, boxes, centerness, logits, Limit(options), inferenceThreshold, selection);
+        var call = new Call(geometry, pyramid, plan.KeepsVisual, Limit(options), inferenceThreshold, selection, TokenScores: false);
+        ReadOnlySpan<Candidate> final = FindChunk(_pass, call, new ChunkText(encoded, rows), visual, isFirst: true, boxes, centerness);
         TraceCandidates(trace, "det.prenms.boxes", "det.prenms.scores", "det.prenms.labels", selection.PreNms);
         TraceCandidates(trace, "det.boxes_resized_image", "det.scores", "det.labels", selection.Selected);
         TraceCandidates(trace, "final.boxes", "final.scores", "final.labels", final.ToArray());
@@ -150,7 +150,7 @@ internal sealed class DetectorSession : IDisposable
     public long PlanBytes(int height, int width, Prompt prompt, DetectOptions options)
     {
         PromptChunks chunks = Chunks(prompt, options);
-        return MakePlan(Geometry(height, width, options), Work.Both, KeepsVisual(Work.Both, chunks), chunks.Lengths).Bytes;
+        return MakePlan(Geometry(height, width, options), Work.Both, KeepsVisual(Work.Both, chunks), chunks.Sizes).Bytes;
     }
 
     private static MapSize Padded(in ImageGeometry geometry) => new(geometry.PaddedHeight, geometry.PaddedWidth);
@@ -176,27 +176,26 @@ internal sealed class DetectorSession : IDisposable
         _model.EncodeImage(pass, input, Padded(geometry), pyramid, visual);
     }
 
-    /// <summary>The outputs of every cell for one chunk of a prompt.</summary>
+    /// <summary>Candidates of one chunk of a prompt, best first; they lie in the scratch memory until the next chunk.</summary>
     /// <param name="pass">How, and where activations go.</param>
-    /// <param name="pyramid">Levels, A cells.</param>
+    /// <param name="call">What is the same for all chunks.</param>
+    /// <param name="text">The chunk.</param>
     /// <param name="visual">[A, C] of <see cref="EncodeImage"/>.</param>
-    /// <param name="keepsVisual">True if another chunk or call needs <paramref name="visual"/>; false lets fusion work in it.</param>
     /// <param name="isFirst">True for the call's first chunk. Without deep fusion boxes and centerness are every chunk's.</param>
-    /// <param name="ids">The chunk's tokens, L.</param>
-    /// <param name="rows">Of <see cref="FindRows"/>, [L, text channels] or empty.</param>
     /// <param name="boxes">[A, 4].</param>
     /// <param name="centerness">[A].</param>
-    /// <param name="logits">[A, L].</param>
-    private void Score(
-        ForwardPass pass, Pyramid pyramid, Span<float> visual, bool keepsVisual, bool isFirst, ReadOnlyMemory<int> ids, ReadOnlySpan<float> rows,
-        Span<float> boxes, Span<float> centerness, Span<float> logits)
+    private ReadOnlySpan<Candidate> FindChunk(
+        ForwardPass pass, in Call call, in ChunkText text, Span<float> visual, bool isFirst, Span<float> boxes, Span<float> centerness)
     {
-        int real = ids.Length;
-        ids = _keepsPadding ? Padded(ids) : ids;
+        Pyramid pyramid = call.Pyramid;
+        int real = text.Ids.Length;
+        ReadOnlyMemory<int> ids = _keepsPadding ? Padded(text.Ids) : text.Ids;
         int tokens = ids.Length;
         using WorkspaceBuffer hidden = pass.Rent(tokens, _model.Config.Bert.HiddenSize);
-        EncodeText(pass, ids, real, rows, hidden);
-        bool copies = keepsVisual && _model.FusesText;
+        EncodeText(pass, ids, real, text.Rows, hidden);
+
+        // Another chunk or call may need the visual side; else fusion works in it.
+        bool copies = call.KeepsVisual && _model.FusesText;
         using WorkspaceBuffer copy = pass.Rent(copies ? pyramid.Cells : 0, _model.Config.Channels);
         Span<float> fused = copies ? copy : visual;
         if (copies && !pass.IsPlanning)
@@ -205,7 +204,79 @@ internal sealed class DetectorSession : IDisposable
             _model.Fuse(pass, fused, pyramid, hidden, tokens, real);
         if (_model.FusesText || isFirst)
             _model.Boxes(pass, fused, pyramid, boxes, centerness);
-        _model.Logits(pass, fused, pyramid, hidden, real, logits);
+        if (pass.Trace is { } trace)
+        {
+            TraceHead(trace, pyramid, fused, hidden, real);
+            TraceAnchors(trace, pyramid);
+        }
+
+        return Select(pass, call, text, fused, hidden, boxes, centerness);
+    }
+
+    /// <summary>
+    /// From what the tower made to candidates: logits of the tokens that speak for labels, for some cells at a time, so that never all are in memory.
+    /// </summary>
+    private ReadOnlySpan<Candidate> Select(
+        ForwardPass pass, in Call call, in ChunkText text, ReadOnlySpan<float> visual, ReadOnlySpan<float> hidden, ReadOnlySpan<float> boxes, ReadOnlySpan<float> centerness)
+    {
+        const int CellsAtATime = 2048;
+        Pyramid pyramid = call.Pyramid;
+        GroundingHead head = _model.Head;
+        int channels = _model.Config.Channels, scored = text.Scored.Length, block = Math.Min(CellsAtATime, pyramid[0].Cells);
+        using WorkspaceBuffer queries = pass.Rent(scored, channels);
+        using WorkspaceBuffer bias = pass.Rent(scored);
+        using WorkspaceBuffer pack = pass.Rent(head.PackFloats(pass.Kernels, scored));
+        using WorkspaceBuffer logits = pass.Rent(block, scored);
+        head.Queries(pass, hidden, text.Scored, queries, bias);
+        if (!pass.IsPlanning)
+            _postProcessor.Begin(_scratch, text.Labels, call.Geometry.Height, call.Geometry.Width, call.InferenceThreshold, call.Limit);
+        for (int l = 0; l < pyramid.Levels; l++)
+        {
+            ReadOnlySpan<float> cells = pyramid.Level(visual, l, channels);
+            var level = new AtssLevel
+            {
+                Height = pyramid[l].Height,
+                Width = pyramid[l].Width,
+                Stride = _model.Config.FirstStride << l,
+                BoxDeltas = pyramid.Level(boxes, l, 4),
+                Centerness = pyramid.Level(centerness, l, 1),
+            };
+            if (!pass.IsPlanning)
+                _postProcessor.BeginLevel(_scratch, level);
+            for (int first = 0; scored > 0 && first < level.Cells; first += block)
+            {
+                int count = Math.Min(block, level.Cells - first);
+                head.Logits(pass.Kernels, cells.Slice(first * channels, count * channels), count, queries, bias, pack, logits);
+                pass.Mark("head");
+                if (!pass.IsPlanning)
+                    _postProcessor.Rank(_scratch, level, new AtssLogits { FirstCell = first, Cells = count, Values = logits, Tokens = scored, Stride = scored });
+                pass.Mark("selection");
+            }
+
+            if (!pass.IsPlanning)
+                _postProcessor.EndLevel(_scratch, level);
+        }
+
+        if (pass.IsPlanning)
+            return [];
+        ReadOnlySpan<Candidate> found = _postProcessor.Select(_scratch, call.Geometry.SourceHeight, call.Geometry.SourceWidth, call.Trace);
+        if (call.TokenScores)
+            KeepTokenLogits(found, pyramid, visual, queries, bias, pack);
+        pass.Mark("selection");
+        return found;
+    }
+
+    /// <summary>The logits of what was found once more, for callers that want to see them.</summary>
+    private void KeepTokenLogits(
+        ReadOnlySpan<Candidate> found, Pyramid pyramid, ReadOnlySpan<float> visual, ReadOnlySpan<float> queries, ReadOnlySpan<float> bias, Span<float> pack)
+    {
+        int channels = _model.Config.Channels, scored = bias.Length;
+        _tokenLogits = new float[found.Length * scored];
+        for (int i = 0; i < found.Length; i++)
+        {
+            ReadOnlySpan<float> cell = pyramid.Level(visual, found[i].Level, channels).Slice(found[i].Cell * channels, channels);
+            _model.Head.Logits(_pass.Kernels, cell, 1, queries, bias, pack, _tokenLogits.AsSpan(i * scored, scored));
+        }
     }
 
     /// <summary>Hidden states of a text, the encoder's from the cache if it has them. Whoever watches the network sees it work.</summary>
@@ -239,21 +310,16 @@ internal sealed class DetectorSession : IDisposable
         Pyramid pyramid = plan.Pyramid;
         using WorkspaceBuffer boxes = _pass.Rent(pyramid.Cells, 4);
         using WorkspaceBuffer centerness = _pass.Rent(pyramid.Cells);
+        var call = new Call(geometry, pyramid, plan.KeepsVisual, limit, null, null, options.TokenScores);
         for (int c = 0; c < chunks.All.Length; c++)
         {
             PromptChunk chunk = chunks.All[c];
-            EncodedPrompt encoded = chunk.Encoded;
-            using WorkspaceBuffer logits = _pass.Rent(pyramid.Cells, encoded.Ids.Length);
-            Score(_pass, pyramid, visual, plan.KeepsVisual, isFirst: c == 0, encoded.Ids, _rows[c], boxes, centerness, logits);
-            foreach (ref readonly Candidate found in Select(geometry, encoded, pyramid, boxes, centerness, logits, limit, null, null))
+            ReadOnlySpan<Candidate> candidates = FindChunk(_pass, call, new ChunkText(chunk.Encoded, _rows[c]), visual, isFirst: c == 0, boxes, centerness);
+            for (int i = 0; i < candidates.Length && candidates[i].Score > threshold; i++)
             {
-                if (!(found.Score > threshold))
-                    break;
-                TokenScore[] tokenScores = options.TokenScores ? TokenScores(found, encoded, pyramid, logits) : [];
-                _found.Add(new Found(found with { Label = chunk.LabelsBefore + found.Label }, tokenScores));
+                TokenScore[] tokenScores = options.TokenScores ? TokenScores(i, candidates[i].Label, chunk.Encoded) : [];
+                _found.Add(new Found(candidates[i] with { Label = chunk.LabelsBefore + candidates[i].Label }, tokenScores));
             }
-
-            _pass.Mark("selection");
         }
 
         ReadOnlySpan<Found> all = Best(limit, chunks.All.Length);
@@ -376,17 +442,17 @@ internal sealed class DetectorSession : IDisposable
     /// <summary>Makes sure that the memory fits this call, before any work.</summary>
     private Plan Prepare(in ImageGeometry geometry, Work work, PromptChunks? chunks)
     {
-        int[] lengths = chunks?.Lengths ?? [];
+        ChunkSize[] sizes = chunks?.Sizes ?? [];
         bool keepsVisual = KeepsVisual(work, chunks);
         Plan? plan = _plans[(int)work];
-        if (plan is null || plan.Image != Padded(geometry) || plan.KeepsVisual != keepsVisual || !plan.Lengths.AsSpan().SequenceEqual(lengths))
-            plan = _plans[(int)work] = MakePlan(geometry, work, keepsVisual, lengths);
+        if (plan is null || plan.Image != Padded(geometry) || plan.KeepsVisual != keepsVisual || !plan.Sizes.AsSpan().SequenceEqual(sizes))
+            plan = _plans[(int)work] = MakePlan(geometry, work, keepsVisual, sizes);
         if (Math.Max(plan.WorkspaceFloats, plan.ScratchFloats) > Workspace.MaxFloats)
-            throw TooLarge(geometry, lengths);
+            throw TooLarge(geometry, sizes);
         if (plan.Bytes > _maxWorkspaceBytes)
         {
             throw new ArgumentException(
-                $"{Input(geometry, lengths)} needs {plan.Bytes} bytes of workspace, "
+                $"{Input(geometry, sizes)} needs {plan.Bytes} bytes of workspace, "
                 + $"{nameof(GlipOptions)}.{nameof(GlipOptions.MaxWorkspaceBytes)} allows {_maxWorkspaceBytes}; choose a smaller size");
         }
 
@@ -404,13 +470,13 @@ internal sealed class DetectorSession : IDisposable
         catch (OutOfMemoryException e)
         {
             throw new InsufficientMemoryException(
-                $"{Input(geometry, plan.Lengths)} needs {plan.Bytes} bytes of workspace beside the weights, the process may have {MemoryLimit.Bytes} bytes in all; "
+                $"{Input(geometry, plan.Sizes)} needs {plan.Bytes} bytes of workspace beside the weights, the process may have {MemoryLimit.Bytes} bytes in all; "
                 + "choose a smaller size or raise the limit", e);
         }
     }
 
     /// <summary>Runs the forward pass without memory and without arithmetic, to learn what it needs.</summary>
-    private Plan MakePlan(in ImageGeometry geometry, Work work, bool keepsVisual, int[] lengths)
+    private Plan MakePlan(in ImageGeometry geometry, Work work, bool keepsVisual, ChunkSize[] sizes)
     {
         MapSize image = Padded(geometry);
         var p3 = new MapSize(image.Height / _model.Config.FirstStride, image.Width / _model.Config.FirstStride);
@@ -427,61 +493,53 @@ internal sealed class DetectorSession : IDisposable
             {
                 using WorkspaceBuffer boxes = pass.Rent(pyramid.Cells, 4);
                 using WorkspaceBuffer centerness = pass.Rent(pyramid.Cells);
-                foreach (int tokens in lengths)
-                {
-                    using WorkspaceBuffer logits = pass.Rent(pyramid.Cells, tokens);
-                    Score(pass, pyramid, visual, keepsVisual, isFirst: true, new int[tokens], [], boxes, centerness, logits);
-                }
+                var call = new Call(geometry, pyramid, keepsVisual, 0, null, null, TokenScores: false);
+                foreach (ChunkSize size in sizes)
+                    FindChunk(pass, call, new ChunkText(new int[size.Tokens], new int[size.Scored], [], []), visual, isFirst: true, boxes, centerness);
             }
         }
         catch (OverflowException)
         {
-            throw TooLarge(geometry, lengths); // a single buffer would be longer than a span
+            throw TooLarge(geometry, sizes); // a single buffer would be longer than a span
         }
 
-        return new Plan(image, lengths, keepsVisual, pyramid, pass.Workspace.PeakFloats, pass.Kernels.ScratchFloats);
+        return new Plan(image, sizes, keepsVisual, pyramid, pass.Workspace.PeakFloats, pass.Kernels.ScratchFloats);
     }
 
-    private static string Input(in ImageGeometry geometry, int[] lengths) =>
-        $"a {geometry.Width}x{geometry.Height} input" + (lengths is [.., int tokens] ? $" with {tokens} tokens" : "");
+    private static string Input(in ImageGeometry geometry, ChunkSize[] sizes) =>
+        $"a {geometry.Width}x{geometry.Height} input" + (sizes is [.., ChunkSize longest] ? $" with {longest.Tokens} tokens" : "");
 
-    private static ArgumentException TooLarge(in ImageGeometry geometry, int[] lengths) => new(
-        $"{Input(geometry, lengths)} needs more than {Workspace.MaxFloats * sizeof(float)} bytes of workspace, "
+    private static ArgumentException TooLarge(in ImageGeometry geometry, ChunkSize[] sizes) => new(
+        $"{Input(geometry, sizes)} needs more than {Workspace.MaxFloats * sizeof(float)} bytes of workspace, "
         + "which is more than an array can hold; choose a smaller size");
 
-    private ReadOnlySpan<Candidate> Select(
-        in ImageGeometry geometry, EncodedPrompt prompt, Pyramid pyramid, ReadOnlySpan<float> boxes, ReadOnlySpan<float> centerness, ReadOnlySpan<float> logits,
-        int limit, float? inferenceThreshold, AtssTrace? trace)
+    /// <param name="index">Of the candidate.</param>
+    /// <param name="label">Its label, in the chunk.</param>
+    /// <param name="prompt">The chunk.</param>
+    private TokenScore[] TokenScores(int index, int label, EncodedPrompt prompt)
     {
-        int tokens = prompt.Ids.Length;
-        _postProcessor.Begin(_scratch, prompt.PositiveMap.AllTokens, geometry.Height, geometry.Width, inferenceThreshold, limit);
-        for (int level = 0; level < pyramid.Levels; level++)
-        {
-            _postProcessor.AddLevel(_scratch, new AtssLevel
-            {
-                Height = pyramid[level].Height,
-                Width = pyramid[level].Width,
-                Stride = _model.Config.FirstStride << level,
-                BoxDeltas = pyramid.Level(boxes, level, 4),
-                Centerness = pyramid.Level(centerness, level, 1),
-                Logits = pyramid.Level(logits, level, tokens),
-                Tokens = tokens,
-                LogitStride = tokens,
-            });
-        }
-
-        return _postProcessor.Select(_scratch, geometry.SourceHeight, geometry.SourceWidth, trace);
-    }
-
-    private static TokenScore[] TokenScores(in Candidate found, EncodedPrompt prompt, Pyramid pyramid, ReadOnlySpan<float> logits)
-    {
-        int tokens = prompt.Ids.Length;
-        ReadOnlySpan<float> row = pyramid.Level(logits, found.Level, tokens).Slice(found.Cell * tokens, tokens);
-        ReadOnlySpan<int> positions = prompt.PositiveMap.TokensOf(found.Label);
+        ReadOnlySpan<float> logits = _tokenLogits.AsSpan(index * prompt.PositiveMap.Scored.Length);
+        ReadOnlySpan<int> positions = prompt.PositiveMap.TokensOf(label), scored = prompt.PositiveMap.AllScored[label - 1];
         var scores = new TokenScore[positions.Length];
         for (int i = 0; i < scores.Length; i++)
-            scores[i] = new TokenScore(prompt.Tokens[positions[i]].Text, positions[i], PortableMath.Sigmoid(row[positions[i]]));
+            scores[i] = new TokenScore(prompt.Tokens[positions[i]].Text, positions[i], PortableMath.Sigmoid(logits[scored[i]]));
         return scores;
+    }
+
+    /// <summary>The logits of all tokens for all cells, which detection does without.</summary>
+    private void TraceHead(StageTrace trace, Pyramid pyramid, ReadOnlySpan<float> visual, ReadOnlySpan<float> hidden, int tokens)
+    {
+        int channels = _model.Config.Channels;
+        int[] all = [.. Enumerable.Range(0, tokens)];
+        float[] queries = new float[tokens * channels], bias = new float[tokens], pack = new float[_model.Head.PackFloats(_pass.Kernels, tokens)];
+        _model.Head.Queries(_pass, hidden, all, queries, bias);
+        for (int level = 0; level < pyramid.Levels; level++)
+        {
+            int cells = pyramid[level].Cells;
+            var logits = new float[cells * tokens];
+            _model.Head.Logits(_pass.Kernels, pyramid.Level(visual, level, channels), cells, queries, bias, pack, logits);
+            trace.Tokens($"head.dot_product_logits.{Pyramid.Name(level)}", logits, cells, tokens);
+        }
     }
 
     private void TraceText(StageTrace trace, EncodedPrompt prompt)
@@ -535,11 +593,35 @@ internal sealed class DetectorSession : IDisposable
         trace.Add(labelsName, labels, [candidates.Count]);
     }
 
+    /// <summary>What all chunks of a call share.</summary>
+    /// <param name="Geometry">Sizes of the picture.</param>
+    /// <param name="Pyramid">Levels, A cells.</param>
+    /// <param name="KeepsVisual">True if another chunk or call needs the image's features.</param>
+    /// <param name="Limit">Most detections.</param>
+    /// <param name="InferenceThreshold">Replaces the model's, or null.</param>
+    /// <param name="Trace">Receives what selection saw, or null.</param>
+    /// <param name="TokenScores">True to keep the logits of what is found.</param>
+    private readonly record struct Call(
+        ImageGeometry Geometry, Pyramid Pyramid, bool KeepsVisual, int Limit, float? InferenceThreshold, AtssTrace? Trace, bool TokenScores);
+
+    /// <summary>A chunk as the network reads it.</summary>
+    /// <param name="Ids">Its tokens, L.</param>
+    /// <param name="Scored">Those that speak for labels, U.</param>
+    /// <param name="Labels">Of each label its tokens, counted among the scored.</param>
+    /// <param name="Rows">Of <see cref="FindRows"/>, [L, text channels] or empty.</param>
+    private readonly record struct ChunkText(ReadOnlyMemory<int> Ids, int[] Scored, IReadOnlyList<int[]> Labels, float[] Rows)
+    {
+        public ChunkText(EncodedPrompt encoded, float[] rows)
+            : this(encoded.Ids, encoded.PositiveMap.Scored, encoded.PositiveMap.AllScored, rows)
+        {
+        }
+    }
+
     /// <summary>Something found, with the phrase's token scores if they were asked for.</summary>
     private readonly record struct Found(Candidate Candidate, TokenScore[] TokenScores);
 
     /// <summary>Memory of one image size and the token counts of a prompt's chunks.</summary>
-    private sealed record Plan(MapSize Image, int[] Lengths, bool KeepsVisual, Pyramid Pyramid, long WorkspaceFloats, long ScratchFloats)
+    private sealed record Plan(MapSize Image, ChunkSize[] Sizes, bool KeepsVisual, Pyramid Pyramid, long WorkspaceFloats, long ScratchFloats)
     {
         public long Bytes => (WorkspaceFloats + ScratchFloats) * sizeof(float);
     }

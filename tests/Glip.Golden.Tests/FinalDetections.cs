@@ -55,17 +55,24 @@ public static class FinalDetections
         var deltas = new float[planes.Length];
         for (int i = 0; i < deltas.Length; i++)
             deltas[i] = planes[(i % 4 * cells) + (i / 4)];
-        selection.AddLevel(scratch, new AtssLevel
+        var cellsOfLevel = new AtssLevel
         {
             Height = map[2],
             Width = map[3],
             Stride = 8 << level,
             BoxDeltas = deltas,
             Centerness = stages.Floats("head.centerness." + name),
-            Logits = stages.Floats("head.dot_product_logits." + name),
+        };
+        selection.BeginLevel(scratch, cellsOfLevel);
+        selection.Rank(scratch, cellsOfLevel, new AtssLogits
+        {
+            FirstCell = 0,
+            Cells = cells,
+            Values = stages.Floats("head.dot_product_logits." + name),
             Tokens = tokens,
-            LogitStride = tokens,
+            Stride = tokens,
         });
+        selection.EndLevel(scratch, cellsOfLevel);
     }
 
     private static List<ScoredBox> Read(ReadOnlySpan<float> boxes, ReadOnlySpan<float> scores, ReadOnlySpan<long> labels)

@@ -18,18 +18,6 @@ internal readonly ref struct AtssLevel
     /// <summary>[cells], before the sigmoid.</summary>
     public required ReadOnlySpan<float> Centerness { get; init; }
 
-    /// <summary>[cells, <see cref="Tokens"/>], before the sigmoid; a row begins every <see cref="LogitStride"/> elements.</summary>
-    public required ReadOnlySpan<float> Logits { get; init; }
-
-    /// <summary>Tokens that have logits.</summary>
-    public required int Tokens { get; init; }
-
-    /// <summary>Elements from one cell's logits to the next cell's; at least <see cref="Tokens"/>.</summary>
-    public required int LogitStride { get; init; }
-
     /// <summary>Height · Width.</summary>
     public int Cells => Height * Width;
-
-    /// <summary>The logits of a cell.</summary>
-    public ReadOnlySpan<float> LogitsAt(int cell) => Logits.Slice(cell * LogitStride, Tokens);
 }

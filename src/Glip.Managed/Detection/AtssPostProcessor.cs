@@ -5,7 +5,8 @@ namespace Glip.Managed.Postprocessing;
 
 /// <summary>
 /// Selects detections from the head's output as ATSS does (Zhang et al., CVPR 2020), with GLIP's class probability: the mean of a label's
-/// token probabilities. Use <see cref="Begin"/>, then <see cref="AddLevel"/> a level from fine to coarse, then <see cref="Select"/>.
+/// token probabilities. Use <see cref="Begin"/>; a level from fine to coarse <see cref="BeginLevel"/>, <see cref="Rank"/> for its cells in as many pieces as
+/// there are, and <see cref="EndLevel"/>; then <see cref="Select"/>.
 /// Holds no state of a call, so one instance serves all threads; each call brings its <see cref="AtssScratch"/>.
 /// </summary>
 internal sealed class AtssPostProcessor
@@ -50,16 +51,61 @@ internal sealed class AtssPostProcessor
         scratch.Reset(labelTokens, imageHeight, imageWidth, threshold, limit);
     }
 
-    /// <summary>Adds the candidates of the next level.</summary>
-    /// <exception cref="ArgumentException">A span is shorter than the level's sizes say, or a label's token has no logits.</exception>
-    public void AddLevel(AtssScratch scratch, in AtssLevel level)
+    /// <summary>Starts the next level.</summary>
+    /// <exception cref="ArgumentException">A span is shorter than the level's sizes say.</exception>
+    public void BeginLevel(AtssScratch scratch, in AtssLevel level)
     {
-        CheckSpans(scratch, in level);
-        int levelIndex = scratch.Levels++;
-        if (scratch.TokensNeeded == 0)
-            return;
+        int cells = level.Cells;
+        if (level.BoxDeltas.Length < 4 * cells || level.Centerness.Length < cells)
+        {
+            throw new ArgumentException(
+                $"Level of {level.Height} × {level.Width}: expected {4 * cells} box deltas and {cells} centerness values, " +
+                $"found {level.BoxDeltas.Length} and {level.Centerness.Length}",
+                nameof(level));
+        }
 
-        Rank(scratch, in level);
+        scratch.Levels++;
+        scratch.Best.Reset(_settings.PreNmsTopN);
+    }
+
+    /// <summary>Looks for candidates among some cells of the level that was begun last.</summary>
+    /// <exception cref="ArgumentException">The cells are not the level's, there are fewer logits than that many cells have, or a label's token has none.</exception>
+    public void Rank(AtssScratch scratch, in AtssLevel level, in AtssLogits logits)
+    {
+        CheckSpans(scratch, in level, in logits);
+        var best = scratch.Best;
+        float threshold = scratch.InferenceThreshold;
+        float hopeless = HopelessLogit(threshold);
+        for (int i = 0; scratch.TokensNeeded > 0 && i < logits.Cells; i++)
+        {
+            // Most cells show nothing that the prompt names: one pass over their logits says so, without an exp. A NaN makes the maximum
+            // NaN, which says nothing about the other tokens, so it does not end the search.
+            var row = logits.At(i);
+            float highest = TensorPrimitives.Max(row);
+            if (highest <= hopeless)
+                continue;
+
+            // Once enough are found, a label must also be likely enough to push one of them out.
+            int cell = logits.FirstCell + i;
+            float centerness = PortableMath.Sigmoid(level.Centerness[cell]);
+            float bound = best.ToBeat > 0 ? HopelessLogit(MathF.Max(threshold, best.ToBeat / centerness)) : hopeless;
+            if (highest <= bound)
+                continue;
+            for (int label = 0; label < scratch.Labels; label++)
+            {
+                var tokens = scratch.TokensOf(label);
+                if (!AnyAbove(bound, row, tokens))
+                    continue;
+                float probability = MeanSigmoid(row, tokens);
+                if (probability > threshold)
+                    best.Offer(new(probability * centerness, probability, cell, label));
+            }
+        }
+    }
+
+    /// <summary>Adds the best of the level to the candidates.</summary>
+    public void EndLevel(AtssScratch scratch, in AtssLevel level)
+    {
         var best = scratch.Best.Take();
         scratch.Reserve(best.Length);
         foreach (ref readonly var entry in best)
@@ -69,7 +115,7 @@ internal sealed class AtssPostProcessor
             var box = BoxCoder.Clip(
                 BoxCoder.Decode(anchor, level.BoxDeltas.Slice(4 * entry.Cell, 4)), scratch.ImageHeight, scratch.ImageWidth);
             if (BoxCoder.IsNumber(box))
-                scratch.Add(new(box, MathF.Sqrt(entry.Rank), entry.Label + 1, levelIndex, entry.Cell, entry.Probability));
+                scratch.Add(new(box, MathF.Sqrt(entry.Rank), entry.Label + 1, scratch.Levels - 1, entry.Cell, entry.Probability));
         }
     }
 
@@ -114,39 +160,6 @@ internal sealed class AtssPostProcessor
         return selected;
     }
 
-    private void Rank(AtssScratch scratch, in AtssLevel level)
-    {
-        var best = scratch.Best;
-        best.Reset(_settings.PreNmsTopN);
-        float threshold = scratch.InferenceThreshold;
-        float hopeless = HopelessLogit(threshold);
-        int cells = level.Cells;
-        for (int cell = 0; cell < cells; cell++)
-        {
-            // Most cells show nothing that the prompt names: one pass over their logits says so, without an exp. A NaN makes the maximum
-            // NaN, which says nothing about the other tokens, so it does not end the search.
-            var logits = level.LogitsAt(cell);
-            float highest = TensorPrimitives.Max(logits);
-            if (highest <= hopeless)
-                continue;
-
-            // Once enough are found, a label must also be likely enough to push one of them out.
-            float centerness = PortableMath.Sigmoid(level.Centerness[cell]);
-            float bound = best.ToBeat > 0 ? HopelessLogit(MathF.Max(threshold, best.ToBeat / centerness)) : hopeless;
-            if (highest <= bound)
-                continue;
-            for (int label = 0; label < scratch.Labels; label++)
-            {
-                var tokens = scratch.TokensOf(label);
-                if (!AnyAbove(bound, logits, tokens))
-                    continue;
-                float probability = MeanSigmoid(logits, tokens);
-                if (probability > threshold)
-                    best.Offer(new(probability * centerness, probability, cell, label));
-            }
-        }
-    }
-
     /// <summary>A logit so low that no mean of probabilities of such logits, however it is rounded, exceeds the threshold.</summary>
     /// <remarks>
     /// A mean is at most its largest member. 256 additions in float err by 1.5e-5 of the sum at most, so one part in 10⁴ of the
@@ -186,27 +199,24 @@ internal sealed class AtssPostProcessor
             throw new ArgumentOutOfRangeException(parameter, value, "Expected a threshold in 0…1");
     }
 
-    private static void CheckSpans(AtssScratch scratch, in AtssLevel level)
+    private static void CheckSpans(AtssScratch scratch, in AtssLevel level, in AtssLogits logits)
     {
-        int cells = level.Cells;
-        if (level.BoxDeltas.Length < 4 * cells || level.Centerness.Length < cells)
+        if (logits.FirstCell < 0 || logits.Cells < 0 || logits.FirstCell > level.Cells - logits.Cells)
         {
             throw new ArgumentException(
-                $"Level of {level.Height} × {level.Width}: expected {4 * cells} box deltas and {cells} centerness values, " +
-                $"found {level.BoxDeltas.Length} and {level.Centerness.Length}",
-                nameof(level));
+                $"Level of {level.Height} × {level.Width}: expected cells of its {level.Cells}, found {logits.Cells} from {logits.FirstCell} on", nameof(logits));
         }
 
-        long needed = cells == 0 ? 0 : ((long)(cells - 1) * level.LogitStride) + level.Tokens;
-        if (level.LogitStride < level.Tokens || level.Logits.Length < needed)
+        long needed = logits.Cells == 0 ? 0 : ((long)(logits.Cells - 1) * logits.Stride) + logits.Tokens;
+        if (logits.Stride < logits.Tokens || logits.Values.Length < needed)
         {
             throw new ArgumentException(
-                $"Level of {level.Height} × {level.Width}: expected {needed} logits in rows of {level.Tokens} every {level.LogitStride}, " +
-                $"found {level.Logits.Length}",
-                nameof(level));
+                $"Level of {level.Height} × {level.Width}: expected {needed} logits in rows of {logits.Tokens} every {logits.Stride}, " +
+                $"found {logits.Values.Length}",
+                nameof(logits));
         }
 
-        if (level.Tokens < scratch.TokensNeeded)
-            throw new ArgumentException($"Labels use {scratch.TokensNeeded} tokens, the level has logits of {level.Tokens}", nameof(level));
+        if (logits.Tokens < scratch.TokensNeeded)
+            throw new ArgumentException($"Labels use {scratch.TokensNeeded} tokens, the level has logits of {logits.Tokens}", nameof(logits));
     }
 }

@@ -100,12 +100,8 @@ internal sealed class GlipModel
         pass.Mark("head");
     }
 
-    /// <summary>Logits [A, L], before the sigmoid, of what the tower made. Without deep fusion the text is BERT's own.</summary>
-    public void Logits(ForwardPass pass, ReadOnlySpan<float> visual, Pyramid pyramid, ReadOnlySpan<float> text, int tokens, Span<float> logits)
-    {
-        _head.Logits(pass, visual, pyramid, text, tokens, logits);
-        pass.Mark("head");
-    }
+    /// <summary>The head, for logits of what the tower made. Without deep fusion the text is BERT's own.</summary>
+    public GroundingHead Head => _head;
 
     /// <summary>The image's side up to the pyramid [A, C].</summary>
     private void Features(ForwardPass pass, ReadOnlySpan<float> image, MapSize imageSize, Pyramid pyramid, Span<float> visual)

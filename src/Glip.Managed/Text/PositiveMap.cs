@@ -9,13 +9,24 @@ public sealed class PositiveMap
 
     private readonly int[][] _tokens;
 
-    private PositiveMap(int[][] tokens) => _tokens = tokens;
+    private PositiveMap(int[][] tokens)
+    {
+        _tokens = tokens;
+        var scored = new SortedSet<int>();
+        foreach (int[] positions in tokens)
+            scored.UnionWith(positions);
+        Scored = [.. scored];
+        AllScored = Array.ConvertAll(tokens, positions => Array.ConvertAll(positions, position => Array.BinarySearch(Scored, position)));
+    }
 
     /// <summary>Number of labels, which count from 1.</summary>
     public int LabelCount => _tokens.Length;
 
-    /// <summary>Entry i: token positions of label i + 1.</summary>
-    internal IReadOnlyList<int[]> AllTokens => _tokens;
+    /// <summary>Token positions that speak for any label, ascending: the only ones that need scores.</summary>
+    internal int[] Scored { get; }
+
+    /// <summary>Entry i: the tokens of label i + 1, counted among <see cref="Scored"/>.</summary>
+    internal IReadOnlyList<int[]> AllScored { get; }
 
     /// <summary>A label's token positions, ascending, 0 being <c>[CLS]</c>. Empty if no token speaks for it: it never detects.</summary>
     /// <param name="label">1…<see cref="LabelCount"/>.</param>

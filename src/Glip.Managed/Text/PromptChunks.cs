@@ -3,7 +3,18 @@ namespace Glip.Managed.Text;
 /// <summary>Some labels of a prompt, as the model reads them in one go.</summary>
 /// <param name="Encoded">Their tokens. Labels count from 1 in every chunk.</param>
 /// <param name="LabelsBefore">Labels of the chunks before; added to a label of this chunk it gives the prompt's.</param>
-internal sealed record PromptChunk(EncodedPrompt Encoded, int LabelsBefore);
+internal sealed record PromptChunk(EncodedPrompt Encoded, int LabelsBefore)
+{
+    /// <summary>What its memory follows from.</summary>
+    public ChunkSize Size => new(Encoded.Ids.Length, Encoded.PositiveMap.Scored.Length);
+}
+
+/// <summary>Tokens of a chunk, and how many of them speak for a label.</summary>
+internal readonly record struct ChunkSize(int Tokens, int Scored) : IComparable<ChunkSize>
+{
+    /// <inheritdoc/>
+    public int CompareTo(ChunkSize other) => Tokens != other.Tokens ? Tokens.CompareTo(other.Tokens) : Scored.CompareTo(other.Scored);
+}
 
 /// <summary>A prompt as one call reads it: whole, or, where it is a list too long for the model, cut between labels. Immutable.</summary>
 internal sealed class PromptChunks
@@ -17,7 +28,7 @@ internal sealed class PromptChunks
     {
         Prompt = prompt;
         _chunks = chunks;
-        Lengths = [.. new SortedSet<int>(Array.ConvertAll(chunks, chunk => chunk.Encoded.Ids.Length))];
+        Sizes = [.. new SortedSet<ChunkSize>(Array.ConvertAll(chunks, chunk => chunk.Size))];
         CutLabels = chunks.Sum(chunk => chunk.Encoded.TruncatedLabels.Count);
     }
 
@@ -27,8 +38,8 @@ internal sealed class PromptChunks
     /// <summary>The chunks, in the order of their labels.</summary>
     public ReadOnlySpan<PromptChunk> All => _chunks;
 
-    /// <summary>The token counts that chunks have, each once, ascending.</summary>
-    public int[] Lengths { get; }
+    /// <summary>The sizes that chunks have, each once, the longest last.</summary>
+    public ChunkSize[] Sizes { get; }
 
     /// <summary>Labels that the model does not read whole.</summary>
     public int CutLabels { get; }

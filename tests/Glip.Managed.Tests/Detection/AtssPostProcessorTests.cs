@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using Glip.Kernels;
 using Glip.Managed.Postprocessing;
 using Glip.Tests;
 
@@ -38,7 +39,7 @@ public class AtssPostProcessorTests
             // Another call's leftovers must not matter.
             var processor = new AtssPostProcessor(settings);
             _ = HeadOutput.Random(random, wild: true).Select(processor, scratch);
-            var final = head.Select(processor, scratch, trace);
+            var final = head.Select(processor, scratch, trace, cellsAtATime: random.Next(1, 50));
 
             var expected = AtssReference<float>.Select(head, settings);
             Assert.Equal(expected.PreNms.Select(d => d.ToCandidate()), trace.PreNms);
@@ -82,7 +83,7 @@ public class AtssPostProcessorTests
         {
             // The probability is a sigmoid of this very logit, or of three like it: thresholds at it and one step beside it.
             float logit = hundredths / 100f;
-            float probability = 1 / (1 + MathF.Exp(-logit));
+            float probability = PortableMath.Sigmoid(logit);
             foreach (int[] tokens in new int[][] { [0], [0, 1], [0, 0, 1, 1] })
             {
                 float mean = tokens.Select(_ => probability).Aggregate((a, b) => a + b) / tokens.Length;
@@ -129,7 +130,7 @@ public class AtssPostProcessorTests
         foreach (var one in head.Select(new(new()), new()))
         {
             var level = head.Levels[one.Level].AsLevel();
-            var logits = level.LogitsAt(one.Cell).ToArray();
+            var logits = head.Levels[one.Level].AsLogits(one.Cell, 1).At(0).ToArray();
             float mean = head.LabelTokens[one.Label - 1].Select(t => 1 / (1 + MathF.Exp(-logits[t]))).Average();
             Assert.Equal(mean, one.Probability, 1e-6f);
             Assert.Equal(one.Score, Math.Sqrt(mean / (1 + Math.Exp(-level.Centerness[one.Cell]))), 1e-6);
@@ -188,6 +189,24 @@ public class AtssPostProcessorTests
         Assert.Contains("Labels use 2 tokens, the level has logits of 1", missing.Message, StringComparison.Ordinal);
 
         Candidate[] With(HeadLevel changed) => (good with { Levels = [changed] }).Select(new(new()), new());
+    }
+
+    [Theory]
+    [InlineData(-1, 1)]
+    [InlineData(0, -1)]
+    [InlineData(1, 1)]
+    [InlineData(0, 2)]
+    [InlineData(int.MaxValue, 2)]
+    public void CellsThatAreNotTheLevelsAreRefused(int first, int cells)
+    {
+        HeadLevel level = Cell([1, 2], [[0, 1]]).Levels[0];
+        var processor = new AtssPostProcessor(new());
+        var scratch = new AtssScratch();
+        processor.Begin(scratch, [[0, 1]], 8, 8);
+        processor.BeginLevel(scratch, level.AsLevel());
+        var refused = Assert.Throws<ArgumentException>(() => processor.Rank(
+            scratch, level.AsLevel(), new AtssLogits { FirstCell = first, Cells = cells, Values = new float[8], Tokens = 2, Stride = 2 }));
+        Assert.Contains($"expected cells of its 1, found {cells} from {first} on", refused.Message, StringComparison.Ordinal);
     }
 
     private static HeadOutput Cell(float[] logits, IReadOnlyList<int[]> labelTokens) =>

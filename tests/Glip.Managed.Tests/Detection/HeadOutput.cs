@@ -14,10 +14,30 @@ internal sealed record HeadLevel(
         Stride = Stride,
         BoxDeltas = BoxDeltas,
         Centerness = Centerness,
-        Logits = Logits,
-        Tokens = Tokens,
-        LogitStride = LogitStride,
     };
+
+    public AtssLogits AsLogits(int first, int cells) => new()
+    {
+        FirstCell = first,
+        Cells = cells,
+        Values = Logits.AsSpan(first * LogitStride),
+        Tokens = Tokens,
+        Stride = LogitStride,
+    };
+
+    /// <summary>Lets a processor see the level, so many cells at a time.</summary>
+    public void AddTo(AtssPostProcessor processor, AtssScratch scratch, int cellsAtATime = int.MaxValue)
+    {
+        AtssLevel level = AsLevel();
+        processor.BeginLevel(scratch, level);
+        for (int first = 0, count; first < level.Cells; first += count)
+        {
+            count = Math.Min(cellsAtATime, level.Cells - first);
+            processor.Rank(scratch, level, AsLogits(first, count));
+        }
+
+        processor.EndLevel(scratch, level);
+    }
 }
 
 /// <summary>All that selection takes: a head's output, the label map and the image's sizes.</summary>
@@ -29,11 +49,12 @@ internal sealed record HeadOutput(
     int OriginalHeight,
     int OriginalWidth)
 {
-    public Candidate[] Select(AtssPostProcessor processor, AtssScratch scratch, AtssTrace? trace = null, float? inferenceThreshold = null)
+    public Candidate[] Select(
+        AtssPostProcessor processor, AtssScratch scratch, AtssTrace? trace = null, float? inferenceThreshold = null, int cellsAtATime = int.MaxValue)
     {
         processor.Begin(scratch, LabelTokens, ImageHeight, ImageWidth, inferenceThreshold);
         for (int level = 0; level < Levels.Count; level++)
-            processor.AddLevel(scratch, Levels[level].AsLevel());
+            Levels[level].AddTo(processor, scratch, cellsAtATime);
         return processor.Select(scratch, OriginalHeight, OriginalWidth, trace).ToArray();
     }
 

@@ -1,6 +1,7 @@
 using Glip.Managed;
 using Glip.Managed.Imaging;
 using Glip.Managed.Model;
+using Glip.Managed.Model.Fusion;
 using Glip.Managed.Text;
 
 namespace Glip.Tests.Detector;
@@ -59,14 +60,15 @@ public class WorkspaceLimitTests
     [Fact]
     public void So_is_a_single_buffer_longer_than_a_span()
     {
-        var talkative = SmallModel.Config with { MaxQueryLength = 2048, Bert = SmallModel.Config.Bert with { MaxPositions = 2048 } };
-        AssertTooLarge(talkative, Prompt.FromCategories(Enumerable.Repeat("dog", 1000)));
+        // The original's order of fusion projects all visual tokens to its inner width.
+        var wide = SmallModel.Config with { Fusion = SmallModel.Config.Fusion! with { EmbedDim = 2048 } };
+        AssertTooLarge(wide, SmallModel.Prompt, new GlipOptions { FusionOrder = FusionOrder.Plain });
     }
 
-    private static void AssertTooLarge(GlipConfig config, Prompt prompt)
+    private static void AssertTooLarge(GlipConfig config, Prompt prompt, GlipOptions? options = null)
     {
         const int Side = 8192;
-        using GlipDetector detector = GlipDetector.Load(SmallModel.Weights(config));
+        using GlipDetector detector = GlipDetector.Load(SmallModel.Weights(config), options);
         var refused = Assert.Throws<ArgumentException>(
             () => detector.Detect(new ImageView(new byte[Side * Side], Side, Side, PixelFormat.Gray8), prompt, new DetectOptions { MinSize = 0 }));
         Assert.Contains("8192x8192", refused.Message, StringComparison.Ordinal);

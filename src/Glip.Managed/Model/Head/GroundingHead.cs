@@ -61,30 +61,39 @@ internal sealed class GroundingHead
         }
     }
 
-    /// <summary>Token logits [A, L] of all cells, before the sigmoid.</summary>
-    public void Logits(ForwardPass pass, ReadOnlySpan<float> visual, Pyramid pyramid, ReadOnlySpan<float> text, int tokens, Span<float> logits)
+    /// <summary>What cells are compared with: a direction in the visual space and a bias for each of some tokens.</summary>
+    /// <param name="pass">How.</param>
+    /// <param name="text">[L, text channels].</param>
+    /// <param name="positions">Which tokens, U of them.</param>
+    /// <param name="queries">[U, C].</param>
+    /// <param name="bias">[U].</param>
+    public void Queries(ForwardPass pass, ReadOnlySpan<float> text, ReadOnlySpan<int> positions, Span<float> queries, Span<float> bias)
     {
         KernelContext kernels = pass.Kernels;
         pass.Checkpoint();
-        using WorkspaceBuffer direction = pass.Rent(tokens, _textWidth);
-        using WorkspaceBuffer query = pass.Rent(tokens, _channels);
-        using WorkspaceBuffer bias = pass.Rent(tokens);
-        L2Normalize.Forward(kernels, text, tokens, _textWidth, NormalizeEpsilon, direction);
-        Gemm.Linear(kernels, direction, tokens, _textProjection, query);
-        if (!pass.IsPlanning)
-        {
-            for (int t = 0; t < tokens; t++)
-                bias.Span[t] = PortableMath.Dot(_textBias, direction.Span.Slice(t * _textWidth, _textWidth)) + _bias;
-        }
-
-        using WorkspaceBuffer pack = pass.Rent(Gemm.PackFloats(kernels, tokens, _channels));
-        Gemm.LinearUnpacked(kernels, visual, pyramid.Cells, query, bias, pack, logits, VLFuse.Clamp);
-        for (int level = 0; pass.Trace is not null && level < pyramid.Levels; level++)
-        {
-            pass.Trace.Tokens(
-                $"head.dot_product_logits.{Pyramid.Name(level)}", pyramid.Level((ReadOnlySpan<float>)logits, level, tokens), pyramid[level].Cells, tokens);
-        }
+        using WorkspaceBuffer direction = pass.Rent(positions.Length, _textWidth);
+        for (int i = 0; !pass.IsPlanning && i < positions.Length; i++)
+            text.Slice(positions[i] * _textWidth, _textWidth).CopyTo(direction.Span[(i * _textWidth)..]);
+        L2Normalize.Forward(kernels, direction, positions.Length, _textWidth, NormalizeEpsilon, direction);
+        Gemm.Linear(kernels, direction, positions.Length, _textProjection, queries);
+        for (int i = 0; !pass.IsPlanning && i < positions.Length; i++)
+            bias[i] = PortableMath.Dot(_textBias, direction.Span.Slice(i * _textWidth, _textWidth)) + _bias;
     }
+
+    /// <summary>Floats of <c>pack</c> that <see cref="Logits"/> needs for <paramref name="tokens"/> tokens.</summary>
+    public int PackFloats(KernelContext kernels, int tokens) => Gemm.PackFloats(kernels, tokens, _channels);
+
+    /// <summary>Logits [rows, U] of some cells, before the sigmoid.</summary>
+    /// <param name="kernels">How.</param>
+    /// <param name="visual">[rows, C].</param>
+    /// <param name="rows">How many.</param>
+    /// <param name="queries">[U, C] of <see cref="Queries"/>.</param>
+    /// <param name="bias">[U] of <see cref="Queries"/>.</param>
+    /// <param name="pack"><see cref="PackFloats"/> values, overwritten.</param>
+    /// <param name="logits">[rows, U].</param>
+    public void Logits(
+        KernelContext kernels, ReadOnlySpan<float> visual, int rows, ReadOnlySpan<float> queries, ReadOnlySpan<float> bias, Span<float> pack, Span<float> logits) =>
+        Gemm.LinearUnpacked(kernels, visual, rows, queries, bias, pack, logits, VLFuse.Clamp);
 
     /// <summary>Each level scales its boxes by a learned number, folded into the weights.</summary>
     private PackedMatrix Box(WeightReader weights, int level)
