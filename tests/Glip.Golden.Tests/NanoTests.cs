@@ -20,12 +20,12 @@ public class NanoTests
             count += comparison.Matched;
         }
 
-        Assert.Equal(73, count);
+        Assert.Equal(68, count);
     }
 
-    /// <summary>31 of 36 objects are found (86 %), and all 31 detections are right.</summary>
+    /// <summary>35 of 36 objects are found (97 %), and 35 of 37 detections are right (95 %).</summary>
     [Fact]
-    public void With_its_defaults_it_finds_five_of_six_objects_and_little_else()
+    public void With_its_defaults_it_finds_nine_of_ten_objects_and_little_else()
     {
         using GlipDetector detector = Load();
         using JsonDocument truth = JsonDocument.Parse(File.ReadAllBytes(TestData.Path("nano", "truth.json")));
@@ -46,8 +46,8 @@ public class NanoTests
         }
 
         Assert.Equal(36, objects);
-        Assert.True(found >= 5 * objects / 6, $"found {found} of {objects}");
-        Assert.True(right >= 0.95 * detections, $"{right} of {detections} detections are right");
+        Assert.True(found >= 0.9 * objects, $"found {found} of {objects}");
+        Assert.True(right >= 0.9 * detections, $"{right} of {detections} detections are right");
     }
 
     private static bool Shows(Detection detection, (Box Box, string Name) thing) =>
