@@ -45,9 +45,10 @@ internal sealed class ModelShapes
     /// <param name="height">Rows of the picture, which is padded but not resized.</param>
     /// <param name="width">Columns of the picture.</param>
     /// <param name="tokens">Text tokens, specials included.</param>
+    /// <param name="scored">How many of them speak for a label and get logits; null for all.</param>
     /// <exception cref="UsageException">More tokens than the model reads.</exception>
     /// <exception cref="ArgumentException">A picture that no model takes.</exception>
-    public static IReadOnlyList<ShapeUse> Of(GlipConfig config, int height, int width, int tokens)
+    public static IReadOnlyList<ShapeUse> Of(GlipConfig config, int height, int width, int tokens, int? scored = null)
     {
         if (tokens < 1 || tokens > config.MaxQueryLength)
             throw new UsageException($"{config.Name} reads 1 to {config.MaxQueryLength} tokens, found {tokens}");
@@ -65,7 +66,7 @@ internal sealed class ModelShapes
         }
 
         shapes.DyConv(pyramid);
-        shapes.Head(pyramid);
+        shapes.Head(pyramid, scored ?? tokens);
         return shapes._uses;
     }
 
@@ -161,13 +162,13 @@ internal sealed class ModelShapes
         }
     }
 
-    private void Head(Pyramid pyramid)
+    private void Head(Pyramid pyramid, int scored)
     {
         for (int level = 0; level < pyramid.Levels; level++)
             Add("head", $"boxes {Pyramid.Name(level)}", Linear("rpn.head.bbox_pred", pyramid[level].Cells), 1);
         Add("head", "centerness", Linear("rpn.head.centerness", pyramid.Cells), 1);
-        Add("head", "text projection", Linear("rpn.head.dot_product_projection_text", _tokens), 1);
-        Add("head", "logits", new GemmShape(pyramid.Cells, _tokens, _config.Channels), 1);
+        Add("head", "text projection", Linear("rpn.head.dot_product_projection_text", scored), 1);
+        Add("head", "logits", new GemmShape(pyramid.Cells, scored, _config.Channels), 1);
     }
 
     /// <summary>A fully connected layer, or a 1×1 convolution, of some rows.</summary>

@@ -178,8 +178,12 @@ public unsafe class WorkerPoolTests
 
     private static void CancelInTheFifthPart(void* begun, int part, int worker)
     {
-        if (Interlocked.Increment(ref *(int*)begun) == 5)
+        // Later parts that have begun wait, so that no other thread runs ahead while this one is kept from cancelling.
+        int number = Interlocked.Increment(ref *(int*)begun);
+        if (number == 5)
             s_cancelled!.Cancel();
+        while (number > 5 && !s_cancelled!.IsCancellationRequested)
+            Thread.Yield();
     }
 
     private static void Double(void* values, int part, int worker) => ((int*)values)[part] *= 2;

@@ -130,7 +130,7 @@ public class DefaultModelCommandTests
 
         Assert.Contains($"glip-nano, {ModelPath}", command.Out);
         Assert.Contains("867 tokens known", command.Out);
-        Assert.Contains("324 F16", command.Out);
+        Assert.Contains("324 (220 F32, 104 F16)", command.Out);
         Assert.Contains("3,998,000", command.Out);
         Assert.Contains("228: dog, cat", command.Out);
     }
