@@ -1,4 +1,4 @@
-using System.Globalization;
+using Glip.Fuzzing;
 
 namespace Glip.Imaging.Fuzz;
 
@@ -18,13 +18,13 @@ internal static class Program
             differences for each group of names, which is what comes before the first '-'.
         """;
 
-    private static int Main(string[] args)
+    private static async Task<int> Main(string[] args)
     {
         switch (args)
         {
-            case ["run", { } seeds, .. { } rest] when Options(rest, "--count", "--first") is { } numbers:
-                return new FuzzRun(seeds).Execute(numbers.GetValueOrDefault("--first", 0), numbers.GetValueOrDefault("--count", 10_000), Console.Out);
-            case ["time", { } file, .. { } rest] when Options(rest, "--repeat") is { } numbers:
+            case ["run", { } seeds, .. { } rest] when NumberOptions.Parse(rest, "--count", "--first") is { } numbers:
+                return await new DamagedPictures(seeds).Run(numbers.GetValueOrDefault("--first", 0), numbers.GetValueOrDefault("--count", 10_000), Console.Out);
+            case ["time", { } file, .. { } rest] when NumberOptions.Parse(rest, "--repeat") is { } numbers:
                 DecodeTiming.Print(file, numbers.GetValueOrDefault("--repeat", 20), Console.Out);
                 return 0;
             case ["compare", { } folder]:
@@ -33,19 +33,5 @@ internal static class Program
                 Console.Error.WriteLine(Usage);
                 return 2;
         }
-    }
-
-    /// <summary>Pairs of a name and a positive number; null if they are anything else.</summary>
-    private static Dictionary<string, int>? Options(string[] args, params string[] names)
-    {
-        var numbers = new Dictionary<string, int>();
-        for (int i = 0; i < args.Length; i += 2)
-        {
-            if (i + 1 == args.Length || !names.Contains(args[i]) || !int.TryParse(args[i + 1], CultureInfo.InvariantCulture, out int value) || value < 0)
-                return null;
-            numbers[args[i]] = value;
-        }
-
-        return numbers;
     }
 }

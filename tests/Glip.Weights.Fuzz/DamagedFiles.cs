@@ -1,3 +1,4 @@
+using Glip.Fuzzing;
 using Glip.Kernels;
 using Glip.Managed.Weights;
 using Glip.Tests.Weights;
@@ -7,7 +8,7 @@ using static Glip.Tests.Weights.TinyModel;
 
 namespace Glip.Weights.Fuzz;
 
-/// <summary>Damages checkpoints and model files the way disks, downloads and attackers do, the same way each time for a number.</summary>
+/// <summary>Damaged checkpoints and model files.</summary>
 internal sealed class DamagedFiles
 {
     private static readonly byte[] s_telling =
@@ -16,6 +17,7 @@ internal sealed class DamagedFiles
     ];
 
     private readonly List<Seed> _seeds = [];
+    private readonly Damage _damage;
 
     public DamagedFiles()
     {
@@ -38,24 +40,14 @@ internal sealed class DamagedFiles
         }
 
         _seeds.Add(new(Packed(), bytes => bytes));
+        _damage = new Damage([.. _seeds.Select(s => s.Bytes)], s_telling, sizeBytes: 4, Position);
     }
 
     /// <summary>Number of different files that are damaged.</summary>
     public int Seeds => _seeds.Count;
 
     /// <summary>Damaged file number <paramref name="number"/>.</summary>
-    public byte[] Create(int number)
-    {
-        // A generator seeded by neighbouring numbers begins with related values; the first few are thrown away.
-        var random = new Random(number);
-        for (int i = 0; i < 3; i++)
-            random.Next();
-        Seed seed = _seeds[number % _seeds.Count];
-        var bytes = new List<byte>(seed.Bytes);
-        for (int changes = random.Next(1, 6); changes > 0 && bytes.Count > 0; changes--)
-            Change(bytes, random);
-        return seed.Complete([.. bytes]);
-    }
+    public byte[] Create(int number) => _seeds[number % _seeds.Count].Complete(_damage.Create(number, out _));
 
     /// <summary>The tiny model, packed for the one layout that every machine can load.</summary>
     private static byte[] Packed()
@@ -66,50 +58,13 @@ internal sealed class DamagedFiles
         return File.ReadAllBytes(packed);
     }
 
-    private void Change(List<byte> bytes, Random random)
+    /// <summary>Tables stand at either end.</summary>
+    private static int Position(Random random, int length) => random.Next(3) switch
     {
-        // Tables stand at either end.
-        int at = random.Next(3) switch
-        {
-            0 => random.Next(Math.Min(400, bytes.Count)),
-            1 => bytes.Count - 1 - random.Next(Math.Min(400, bytes.Count)),
-            _ => random.Next(bytes.Count),
-        };
-        switch (random.Next(9))
-        {
-            case 0: // bit flip
-                bytes[at] ^= (byte)(1 << random.Next(8));
-                break;
-            case 1: // any value
-                bytes[at] = (byte)random.Next(256);
-                break;
-            case 2: // a value that means something
-                bytes[at] = s_telling[random.Next(s_telling.Length)];
-                break;
-            case 3: // forged 32- or 64-bit size
-                for (int i = at; i < Math.Min(bytes.Count, at + ((random.Next(2) + 1) * 4)); i++)
-                    bytes[i] = random.Next(3) switch { 0 => 0xFF, 1 => 0, _ => (byte)random.Next(256) };
-                break;
-            case 4: // cut off
-                if (random.Next(3) == 0)
-                    bytes.RemoveRange(at, bytes.Count - at);
-                break;
-            case 5: // cut out
-                bytes.RemoveRange(at, Math.Min(random.Next(1, 40), bytes.Count - at));
-                break;
-            case 6: // said twice
-                bytes.InsertRange(at, bytes.GetRange(at, Math.Min(random.Next(1, 200), bytes.Count - at)));
-                break;
-            case 7: // spliced with another file
-                byte[] other = _seeds[random.Next(_seeds.Count)].Bytes;
-                int from = random.Next(other.Length);
-                bytes.InsertRange(at, other.AsSpan(from, Math.Min(random.Next(1, 400), other.Length - from)).ToArray());
-                break;
-            default: // an opcode or a sign out of place
-                bytes.Insert(at, s_telling[random.Next(s_telling.Length)]);
-                break;
-        }
-    }
+        0 => random.Next(Math.Min(400, length)),
+        1 => length - 1 - random.Next(Math.Min(400, length)),
+        _ => random.Next(length),
+    };
 
     private static byte[] Pickle(List<Tensor> tensors)
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Glip.Fuzzing;
 using Glip.Managed;
 using Glip.Managed.Weights;
 using Glip.Tests.Weights;
@@ -8,14 +9,12 @@ using Glip.WeightsTools.Tensors;
 namespace Glip.Weights.Fuzz;
 
 /// <summary>
-/// Reads damaged and malicious files and checks the readers' promises: tensors or a <see cref="GlipFormatException"/> and nothing else, in bounded time and
-/// memory; from the command exit code 0 or 1, at most one line of error, and no file left after a failure.
+/// Reads damaged and malicious files. Beside what <see cref="DamageRun"/> checks, the command must leave exit code 0 or 1, at most one line of error, and no file after a
+/// failure.
 /// </summary>
 internal sealed class FuzzRun : IDisposable
 {
-    private const long MaxMemory = 64 << 20;
     private const long MaxMaliciousMemory = 250 << 20;
-    private const int SlowMilliseconds = 1000;
     private const int CommandEvery = 50;
 
     private readonly TempFolder _folder = new();
@@ -35,54 +34,21 @@ internal sealed class FuzzRun : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    /// <returns>0 if every promise was kept, otherwise 1.</returns>
-    public async Task<int> ReadDamaged(int first, int count, TextWriter output)
+    /// <inheritdoc cref="DamageRun.Execute"/>
+    public Task<int> ReadDamaged(int first, int count, TextWriter output)
     {
         var files = new DamagedFiles();
-        (int read, int refused, int failures) = (0, 0, 0);
-        (double Milliseconds, int Number) slowest = default;
-        long largest = 0;
-        for (int number = first; number < first + count; number++)
-        {
-            byte[] bytes = files.Create(number);
-            _folder.Write("x.pth", bytes);
-            long allocatedBefore = GC.GetTotalAllocatedBytes(precise: true);
-            TimeSpan start = Environment.CpuUsage.TotalTime; // not the clock: a busy machine is no failure
-            string? failure = null;
-            try
+        return DamageRun.Execute(
+            first, count, $"{files.Seeds} files",
+            number =>
             {
-                ReadAll(bytes);
-                read++;
-            }
-            catch (GlipFormatException)
-            {
-                refused++;
-            }
-            catch (Exception e)
-            {
-                failure = e.ToString();
-            }
-
-            double milliseconds = (Environment.CpuUsage.TotalTime - start).TotalMilliseconds;
-            long allocated = GC.GetTotalAllocatedBytes(precise: true) - allocatedBefore;
-            if (milliseconds > slowest.Milliseconds)
-                slowest = (milliseconds, number);
-            largest = Math.Max(largest, allocated);
-            if (milliseconds > SlowMilliseconds)
-                failure ??= $"took {milliseconds:F0} ms";
-            if (allocated > MaxMemory)
-                failure ??= $"allocated {allocated} bytes";
-            if (number % CommandEvery == 0)
-                failure ??= (await RunCommand()).Failure;
-            if (failure is null)
-                continue;
-            failures++;
-            output.WriteLine($"number {number}, {bytes.Length} bytes: {failure}");
-        }
-
-        output.WriteLine(
-            $"{count} damaged copies of {files.Seeds} files: {read} read, {refused} refused, {failures} failures; slowest {slowest.Milliseconds:F0} ms (number {slowest.Number}), largest {largest} bytes");
-        return failures == 0 ? 0 : 1;
+                byte[] bytes = files.Create(number);
+                _folder.Write("x.pth", bytes);
+                return bytes;
+            },
+            (_, bytes) => ReadAll(bytes),
+            output,
+            async number => number % CommandEvery == 0 ? (await RunCommand()).Failure : null);
     }
 
     /// <returns>0 if all are refused for their reason and nothing was run, otherwise 1.</returns>

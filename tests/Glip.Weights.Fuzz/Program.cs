@@ -1,4 +1,4 @@
-using System.Globalization;
+using Glip.Fuzzing;
 
 namespace Glip.Weights.Fuzz;
 
@@ -20,7 +20,7 @@ internal static class Program
         using var run = new FuzzRun();
         switch (args)
         {
-            case ["run", .. { } rest] when Options(rest, "--count", "--first") is { } numbers:
+            case ["run", .. { } rest] when NumberOptions.Parse(rest, "--count", "--first") is { } numbers:
                 return await run.ReadDamaged(numbers.GetValueOrDefault("--first", 0), numbers.GetValueOrDefault("--count", 10_000), Console.Out);
             case ["malicious"]:
                 return await run.RefuseMalicious(Console.Out);
@@ -31,19 +31,5 @@ internal static class Program
                 Console.Error.WriteLine(Usage);
                 return 2;
         }
-    }
-
-    /// <summary>Pairs of a name and a positive number; null if they are anything else.</summary>
-    private static Dictionary<string, int>? Options(string[] args, params string[] names)
-    {
-        var numbers = new Dictionary<string, int>();
-        for (int i = 0; i < args.Length; i += 2)
-        {
-            if (i + 1 == args.Length || !names.Contains(args[i]) || !int.TryParse(args[i + 1], CultureInfo.InvariantCulture, out int value) || value < 0)
-                return null;
-            numbers[args[i]] = value;
-        }
-
-        return numbers;
     }
 }
