@@ -154,7 +154,6 @@ public static unsafe class BiAttention
         private readonly PanelLayout _panels;
         private readonly nint _scoreFloats;
         private readonly nint _valueFloats;
-        private readonly nint _groupFloats;
 
         public Layout(int rows, int channels, int heads, int tokens, PanelLayout panels)
         {
@@ -170,7 +169,7 @@ public static unsafe class BiAttention
             WideChannels = panels.Padded(channels);
             _scoreFloats = (nint)WideTokens * (channels + 1);
             _valueFloats = (nint)WideChannels * GroupTokens;
-            _groupFloats = (2 * WideTokens) + ((nint)GemmCore.PaddedRows(GroupTokens) * WideChannels);
+            GroupFloats = (2 * WideTokens) + ((nint)GemmCore.PaddedRows(GroupTokens) * WideChannels);
         }
 
         public int Slices { get; }
@@ -186,10 +185,10 @@ public static unsafe class BiAttention
 
         public int WideChannels { get; }
 
-        public nint TotalFloats => SliceOffset + (Slices * Groups * _groupFloats);
+        public nint TotalFloats => SliceOffset + (Slices * Groups * GroupFloats);
 
         /// <summary>Floats of a group's maxima, sums and weighted sums of one slice.</summary>
-        public nint GroupFloats => _groupFloats;
+        public nint GroupFloats { get; }
 
         private nint ValueOffset => Groups * _scoreFloats;
 
@@ -209,7 +208,7 @@ public static unsafe class BiAttention
         }
 
         /// <summary>A group's maxima of one slice; its sums follow, then its weighted sums.</summary>
-        public float* Maxima(float* memory, int slice, int group) => memory + SliceOffset + ((((nint)slice * Groups) + group) * _groupFloats);
+        public float* Maxima(float* memory, int slice, int group) => memory + SliceOffset + ((((nint)slice * Groups) + group) * GroupFloats);
     }
 
     /// <summary>Where the visual side's rows lie: what scores and the text side's sums are made of, and where the image side's result goes, perhaps the same place.</summary>

@@ -55,19 +55,11 @@ internal readonly unsafe struct NarrowTiles<TOps, TVec> : IGemmMicroKernel
             while (--steps > 0);
         }
 
-        Finish(c, bias, c00, c01);
-        Finish(c + ldc, bias, c10, c11);
-        Finish(c + (2 * ldc), bias, c20, c21);
-        Finish(c + (3 * ldc), bias, c30, c31);
-        Finish(c + (4 * ldc), bias, c40, c41);
-        Finish(c + (5 * ldc), bias, c50, c51);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(float* c, float* bias, TVec s0, TVec s1)
-    {
-        float* start = bias is null ? c : bias;
-        TOps.Store(TOps.Add(TOps.Load(start), s0), c);
-        TOps.Store(TOps.Add(TOps.Load(start + TOps.Width), s1), c + TOps.Width);
+        TileEnd.Finish<TOps, TVec>(c, bias, c00, c01);
+        TileEnd.Finish<TOps, TVec>(c + ldc, bias, c10, c11);
+        TileEnd.Finish<TOps, TVec>(c + (2 * ldc), bias, c20, c21);
+        TileEnd.Finish<TOps, TVec>(c + (3 * ldc), bias, c30, c31);
+        TileEnd.Finish<TOps, TVec>(c + (4 * ldc), bias, c40, c41);
+        TileEnd.Finish<TOps, TVec>(c + (5 * ldc), bias, c50, c51);
     }
 }

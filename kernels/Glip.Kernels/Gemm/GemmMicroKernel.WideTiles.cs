@@ -73,12 +73,12 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
             while (--steps > 0);
         }
 
-        Finish(c, bias, c00, c01, c02, c03);
-        Finish(c + ldc, bias, c10, c11, c12, c13);
-        Finish(c + (2 * ldc), bias, c20, c21, c22, c23);
-        Finish(c + (3 * ldc), bias, c30, c31, c32, c33);
-        Finish(c + (4 * ldc), bias, c40, c41, c42, c43);
-        Finish(c + (5 * ldc), bias, c50, c51, c52, c53);
+        TileEnd.Finish<TOps, TVec>(c, bias, c00, c01, c02, c03);
+        TileEnd.Finish<TOps, TVec>(c + ldc, bias, c10, c11, c12, c13);
+        TileEnd.Finish<TOps, TVec>(c + (2 * ldc), bias, c20, c21, c22, c23);
+        TileEnd.Finish<TOps, TVec>(c + (3 * ldc), bias, c30, c31, c32, c33);
+        TileEnd.Finish<TOps, TVec>(c + (4 * ldc), bias, c40, c41, c42, c43);
+        TileEnd.Finish<TOps, TVec>(c + (5 * ldc), bias, c50, c51, c52, c53);
     }
 
     /// <summary>8 rows × 3 vectors.</summary>
@@ -137,14 +137,14 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
             while (--steps > 0);
         }
 
-        Finish(c, bias, c00, c01, c02);
-        Finish(c + ldc, bias, c10, c11, c12);
-        Finish(c + (2 * ldc), bias, c20, c21, c22);
-        Finish(c + (3 * ldc), bias, c30, c31, c32);
-        Finish(c + (4 * ldc), bias, c40, c41, c42);
-        Finish(c + (5 * ldc), bias, c50, c51, c52);
-        Finish(c + (6 * ldc), bias, c60, c61, c62);
-        Finish(c + (7 * ldc), bias, c70, c71, c72);
+        TileEnd.Finish<TOps, TVec>(c, bias, c00, c01, c02);
+        TileEnd.Finish<TOps, TVec>(c + ldc, bias, c10, c11, c12);
+        TileEnd.Finish<TOps, TVec>(c + (2 * ldc), bias, c20, c21, c22);
+        TileEnd.Finish<TOps, TVec>(c + (3 * ldc), bias, c30, c31, c32);
+        TileEnd.Finish<TOps, TVec>(c + (4 * ldc), bias, c40, c41, c42);
+        TileEnd.Finish<TOps, TVec>(c + (5 * ldc), bias, c50, c51, c52);
+        TileEnd.Finish<TOps, TVec>(c + (6 * ldc), bias, c60, c61, c62);
+        TileEnd.Finish<TOps, TVec>(c + (7 * ldc), bias, c70, c71, c72);
     }
 
     /// <summary>12 rows × 2 vectors.</summary>
@@ -207,18 +207,18 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
             while (--steps > 0);
         }
 
-        Finish(c, bias, c00, c01);
-        Finish(c + ldc, bias, c10, c11);
-        Finish(c + (2 * ldc), bias, c20, c21);
-        Finish(c + (3 * ldc), bias, c30, c31);
-        Finish(c + (4 * ldc), bias, c40, c41);
-        Finish(c + (5 * ldc), bias, c50, c51);
-        Finish(c + (6 * ldc), bias, c60, c61);
-        Finish(c + (7 * ldc), bias, c70, c71);
-        Finish(c + (8 * ldc), bias, c80, c81);
-        Finish(c + (9 * ldc), bias, c90, c91);
-        Finish(c + (10 * ldc), bias, ca0, ca1);
-        Finish(c + (11 * ldc), bias, cb0, cb1);
+        TileEnd.Finish<TOps, TVec>(c, bias, c00, c01);
+        TileEnd.Finish<TOps, TVec>(c + ldc, bias, c10, c11);
+        TileEnd.Finish<TOps, TVec>(c + (2 * ldc), bias, c20, c21);
+        TileEnd.Finish<TOps, TVec>(c + (3 * ldc), bias, c30, c31);
+        TileEnd.Finish<TOps, TVec>(c + (4 * ldc), bias, c40, c41);
+        TileEnd.Finish<TOps, TVec>(c + (5 * ldc), bias, c50, c51);
+        TileEnd.Finish<TOps, TVec>(c + (6 * ldc), bias, c60, c61);
+        TileEnd.Finish<TOps, TVec>(c + (7 * ldc), bias, c70, c71);
+        TileEnd.Finish<TOps, TVec>(c + (8 * ldc), bias, c80, c81);
+        TileEnd.Finish<TOps, TVec>(c + (9 * ldc), bias, c90, c91);
+        TileEnd.Finish<TOps, TVec>(c + (10 * ldc), bias, ca0, ca1);
+        TileEnd.Finish<TOps, TVec>(c + (11 * ldc), bias, cb0, cb1);
     }
 
     /// <summary>12 rows × 1 vector.</summary>
@@ -267,51 +267,17 @@ internal readonly unsafe struct WideTiles<TOps, TVec> : IGemmMicroKernel
             while (--steps > 0);
         }
 
-        Finish(c, bias, c00);
-        Finish(c + ldc, bias, c10);
-        Finish(c + (2 * ldc), bias, c20);
-        Finish(c + (3 * ldc), bias, c30);
-        Finish(c + (4 * ldc), bias, c40);
-        Finish(c + (5 * ldc), bias, c50);
-        Finish(c + (6 * ldc), bias, c60);
-        Finish(c + (7 * ldc), bias, c70);
-        Finish(c + (8 * ldc), bias, c80);
-        Finish(c + (9 * ldc), bias, c90);
-        Finish(c + (10 * ldc), bias, ca0);
-        Finish(c + (11 * ldc), bias, cb0);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(float* c, float* bias, TVec s0, TVec s1, TVec s2, TVec s3)
-    {
-        float* start = bias is null ? c : bias;
-        TOps.Store(TOps.Add(TOps.Load(start), s0), c);
-        TOps.Store(TOps.Add(TOps.Load(start + TOps.Width), s1), c + TOps.Width);
-        TOps.Store(TOps.Add(TOps.Load(start + (2 * TOps.Width)), s2), c + (2 * TOps.Width));
-        TOps.Store(TOps.Add(TOps.Load(start + (3 * TOps.Width)), s3), c + (3 * TOps.Width));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(float* c, float* bias, TVec s0, TVec s1, TVec s2)
-    {
-        float* start = bias is null ? c : bias;
-        TOps.Store(TOps.Add(TOps.Load(start), s0), c);
-        TOps.Store(TOps.Add(TOps.Load(start + TOps.Width), s1), c + TOps.Width);
-        TOps.Store(TOps.Add(TOps.Load(start + (2 * TOps.Width)), s2), c + (2 * TOps.Width));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(float* c, float* bias, TVec s0, TVec s1)
-    {
-        float* start = bias is null ? c : bias;
-        TOps.Store(TOps.Add(TOps.Load(start), s0), c);
-        TOps.Store(TOps.Add(TOps.Load(start + TOps.Width), s1), c + TOps.Width);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Finish(float* c, float* bias, TVec s0)
-    {
-        float* start = bias is null ? c : bias;
-        TOps.Store(TOps.Add(TOps.Load(start), s0), c);
+        TileEnd.Finish<TOps, TVec>(c, bias, c00);
+        TileEnd.Finish<TOps, TVec>(c + ldc, bias, c10);
+        TileEnd.Finish<TOps, TVec>(c + (2 * ldc), bias, c20);
+        TileEnd.Finish<TOps, TVec>(c + (3 * ldc), bias, c30);
+        TileEnd.Finish<TOps, TVec>(c + (4 * ldc), bias, c40);
+        TileEnd.Finish<TOps, TVec>(c + (5 * ldc), bias, c50);
+        TileEnd.Finish<TOps, TVec>(c + (6 * ldc), bias, c60);
+        TileEnd.Finish<TOps, TVec>(c + (7 * ldc), bias, c70);
+        TileEnd.Finish<TOps, TVec>(c + (8 * ldc), bias, c80);
+        TileEnd.Finish<TOps, TVec>(c + (9 * ldc), bias, c90);
+        TileEnd.Finish<TOps, TVec>(c + (10 * ldc), bias, ca0);
+        TileEnd.Finish<TOps, TVec>(c + (11 * ldc), bias, cb0);
     }
 }
