@@ -23,6 +23,14 @@ class Scene:
     def __init__(self, image, boxes, labels):
         self.image, self.boxes, self.labels = image, boxes, labels
 
+    def scaled(self, width, height):
+        """The same scene at another size"""
+        if self.image.size == (width, height):
+            return self
+        x, y = width / self.image.width, height / self.image.height
+        boxes = [(a * x, b * y, (c + 1) * x - 1, (d + 1) * y - 1) for a, b, c, d in self.boxes]
+        return Scene(self.image.resize((width, height), Image.BILINEAR), boxes, self.labels)
+
 
 class Sprites:
     def __init__(self, path):
@@ -244,7 +252,7 @@ class Composer:
         self.sprites = sprites
 
     def scene(self, rng, width, height, vendors=TRAINING_VENDORS, kind=None, sizes=None, augment=1., names=None, shapes=.2) -> Scene:
-        """kind: 'some', 'many', 'large', 'layout' or chosen. sizes: least and largest object side in pixels. names: what to draw.
+        """kind: 'some', 'many', 'large', 'frame', 'layout' or chosen. sizes: least and largest object side in pixels. names: what to draw.
         augment: share of objects and pictures whose look is changed."""
         kind = kind or rng.choices(["some", "many", "large", "layout"], [.26, .44, .22, .08])[0]
         image = interface(rng, width, height) if kind == "layout" else background(rng, width, height)
@@ -252,6 +260,8 @@ class Composer:
         if kind == "large":
             plan = [rng.uniform(.5, 1.04) ** .7 * side for _ in range(rng.choice([1, 1, 1, 2]))]
             plan += [rng.uniform(16, .25 * side) for _ in range(rng.randint(0, 4))]
+        elif kind == "frame":
+            plan = [rng.uniform(.88, 1.02) * side] + [rng.uniform(16, .25 * side) for _ in range(rng.randint(0, 3))]
         elif kind == "layout":
             plan = [rng.uniform(16, .2 * side)] * rng.randint(4, 18)
         else:

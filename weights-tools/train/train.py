@@ -32,14 +32,17 @@ from sprites import HELD_OUT_VENDOR, TRAINING_VENDORS
 import ctypes
 
 PROCESSES = 2
-# Sides of scenes and how often. 224 divides into windows of 7 on all levels. Large scenes are what objects that fill the frame are learned from:
-# the coarsest levels have next to no cells in small ones.
-SIZES = {(224, 224): .48, (224, 320): .07, (320, 224): .07, (160, 160): .06, (320, 320): .16, (448, 448): .08, (512, 512): .08}
-LARGE = .45  # share of the scenes of 320 pixels and more that are drawn with one or two large objects, whatever else the composer would choose
+# Sides of scenes and how often. 224 divides into windows of 7 on all levels; the model's test size is 320. Objects that fill the frame are
+# learned from the latter: the coarsest levels have next to no cells in small scenes.
+SIZES = {(224, 224): .30, (224, 320): .05, (320, 224): .05, (160, 160): .05, (320, 320): .30, (320, 416): .10, (416, 320): .10, (448, 448): .05}
+# Kinds of the scenes of 320 pixels and more, whatever else the composer would choose: some with one or two large objects, some with one that fills the frame.
+LARGE_KINDS = {"large": .35, "frame": .25, None: .4}
+SCALED = .4  # share of the batches whose scenes are drawn at another size and scaled to this one, as pictures are at their way in
 
 
 def batch(rng, composer, height, width, count, augment, kind=None):
-    scenes = [composer.scene(rng, width, height, kind=kind, augment=augment) for _ in range(count)]
+    scale = math.exp(rng.uniform(math.log(.75), math.log(1.6))) if rng.random() < SCALED else 1
+    scenes = [composer.scene(rng, round(scale * width), round(scale * height), kind=kind, augment=augment).scaled(width, height) for _ in range(count)]
     return torch.stack([image_tensor(s.image) for s in scenes]), scenes
 
 
@@ -209,7 +212,9 @@ def step(model, name_loss, composer, rng, progress, only_names, options):
     height, width = rng.choices(list(SIZES), list(SIZES.values()))[0]
     count = max(1, round(options.batch * 224 ** 2 / (height * width)))
     augment = min(1., .3 + 1.5 * progress)  # first how things look, then how else they can look
-    kind = "many" if only_names and rng.random() < .7 else "large" if min(height, width) >= 320 and rng.random() < LARGE else None
+    kind = "many" if only_names and rng.random() < .7 else None
+    if kind is None and min(height, width) >= 320:
+        kind = rng.choices(list(LARGE_KINDS), list(LARGE_KINDS.values()))[0]
     images, scenes = batch(rng, composer, height, width, count, augment, kind)
     levels = model.backbone(images)
     if only_names:

@@ -52,6 +52,25 @@ class SceneTests(unittest.TestCase):
         for x1, y1, x2, y2 in scene.boxes:
             self.assertTrue(18 <= max(x2 - x1, y2 - y1) + 1 <= 36)
 
+    def test_an_object_of_a_frame_scene_fills_it(self):
+        for seed in range(8):
+            scene = composer().scene(random.Random(seed), 200, 160, kind="frame", names=["green square"], augment=0)
+            x1, y1, x2, y2 = scene.boxes[0]
+            self.assertGreater(max(x2 - x1, y2 - y1), .8 * 160)
+
+    def test_a_scaled_scene_has_its_boxes_where_its_objects_are(self):
+        with mock.patch("scenes.background", lambda rng, w, h: Image.new("RGB", (w, h), (128, 200, 200))):
+            scene = composer().scene(random.Random(3), 240, 180, kind="some", names=["red circle"], augment=0)
+        self.assertIs(scene, scene.scaled(240, 180))
+        small = scene.scaled(160, 120)
+        self.assertEqual(((160, 120), scene.labels), (small.image.size, small.labels))
+        apart = np.abs(np.asarray(small.image).astype(int) - (128, 200, 200)).max(-1)
+        for (x1, y1, x2, y2), (a, b, c, d) in zip(scene.boxes, small.boxes):
+            for before, after in ((x2 - x1 + 1, c - a + 1), (y2 - y1 + 1, d - b + 1)):
+                self.assertAlmostEqual(before / 1.5, after, delta=1e-6)
+            apart[max(0, round(b) - 1):round(d) + 2, max(0, round(a) - 1):round(c) + 2] = 0
+        self.assertLess((apart > 40).mean(), .01)
+
 
 class PromptTests(unittest.TestCase):
     def test_all_names_and_synonyms_are_whole_words_of_the_vocabulary(self):
