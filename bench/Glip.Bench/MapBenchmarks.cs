@@ -100,9 +100,9 @@ public class WeightedSum : MapBenchmark
 
     private protected override Action Prepare(KernelContext context, int rows, int columns, AlignedFloats x, AlignedFloats y)
     {
-        AlignedFloats b = AlignedFloats.Noise((long)rows * columns), c = AlignedFloats.Noise((long)rows * columns);
+        AlignedFloats finer = AlignedFloats.Noise((long)rows * columns), coarser = AlignedFloats.Noise((long)(rows + 3) / 4 * columns);
         AlignedFloats factors = AlignedFloats.Noise(3L * columns), shift = AlignedFloats.Noise(columns), moments = new(ChannelMoments.PartialFloats(rows, columns));
-        return () => ChannelMaps.WeightedSum(context, x.Span, b.Span, c.Span, factors.Span, shift.Span, rows, y.Span, moments.Span);
+        return () => ChannelMaps.WeightedSum(context, x.Span, finer.Span, coarser.Span, 1, (rows + 3) / 4, factors.Span, shift.Span, 1, rows, y.Span, moments.Span);
     }
 }
 

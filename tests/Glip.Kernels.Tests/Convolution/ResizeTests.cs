@@ -122,6 +122,9 @@ public class ResizeTests
         float[] partials = KernelProbe.RunOne(isa, (context, buffers) => ChannelMoments.Compute(
             context, buffers.In(results[0]), outputs, channels, buffers.Out(results[1].Length)));
         Close.Bits(partials, results[1], what + ", moments");
+        float[] alone = KernelProbe.RunOne(isa, (context, buffers) => BilinearResize.AlignCorners(
+            context, buffers.In(x), height, width, channels, [], outputHeight, outputWidth, buffers.Out(results[1].Length)));
+        Close.Bits(results[1], alone, what + ", moments alone");
     }
 
     private static void CheckNearest(SimdIsa isa, int height, int width, int outputHeight, int outputWidth, int channels)

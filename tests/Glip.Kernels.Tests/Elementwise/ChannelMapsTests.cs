@@ -13,12 +13,13 @@ public class ChannelMapsTests
     [EachIsa]
     public void WeightedSumAgrees(SimdIsa isa)
     {
-        foreach (int rows in s_rows)
+        // Around blocks of 36 rows, which small maps have.
+        foreach ((int height, int width) in ((int, int)[])[(0, 3), (1, 1), (5, 7), (4, 9), (1, 37), (12, 8), (97, 1)])
         {
             foreach (int channels in (int[])[1, 15, 16, 17, 35])
             {
-                CheckSum(isa, rows, channels, three: true);
-                CheckSum(isa, rows, channels, three: false);
+                foreach ((bool finer, bool coarser) in ((bool, bool)[])[(true, true), (true, false), (false, true), (false, false)])
+                    CheckSum(isa, new Case(height, width, channels), finer, coarser);
             }
         }
     }
@@ -26,22 +27,25 @@ public class ChannelMapsTests
     [Theory]
     [EachIsa]
     public void WeightedSumAgreesAtRandomSizes(SimdIsa isa) =>
-        Prop.ForAll(Gen.Choose(1, 250).ToArbitrary(), Gen.Choose(1, 70).ToArbitrary(), (rows, channels) => CheckSum(isa, rows, channels, three: true))
+        Prop.ForAll(
+            Gen.Choose(1, 30).ToArbitrary(), Gen.Choose(1, 30).ToArbitrary(), Gen.Choose(1, 70).ToArbitrary(),
+            (height, width, channels) => CheckSum(isa, new Case(height, width, channels), finer: true, coarser: true))
             .Check(Properties.Cases(10));
 
     [Theory]
     [EachIsa]
     public void WeightedSumMayOverwriteAMap(SimdIsa isa)
     {
-        var test = new Case(100, 37);
-        float[][] apart = RunSum(isa, test, true);
-        for (int which = 0; which < 3; which++)
+        var test = new Case(10, 10, 37);
+        float[][] apart = RunSum(isa, test, true, true);
+        for (int which = 0; which < 2; which++)
         {
             float[][] over = KernelProbe.Run(isa, (context, buffers) =>
             {
-                Canary[] maps = [.. test.Maps.Select((map, i) => i == which ? buffers.InOut(map) : buffers.In(map))];
+                Canary[] maps = [.. ((float[][])[test.Own, test.Finer]).Select((map, i) => i == which ? buffers.InOut(map) : buffers.In(map))];
                 ChannelMaps.WeightedSum(
-                    context, maps[0], maps[1], maps[2], test.Factors, test.Shift, test.Rows, maps[which], buffers.Out(ChannelMoments.PartialFloats(100, 37)));
+                    context, maps[0], maps[1], buffers.In(test.Coarser), test.CoarserHeight, test.CoarserWidth, test.Factors, test.Shift, test.Height, test.Width, maps[which],
+                    buffers.Out(ChannelMoments.PartialFloats(100, 37)));
             });
             Close.Bits(apart[0], over[0], $"over map {which}");
         }
@@ -100,9 +104,9 @@ public class ChannelMapsTests
     public void WrongArgumentsAreNamed()
     {
         Sum("context", "", withContext: false);
-        Sum("a", "a needs 6 elements, has 5", a: 5);
-        Sum("b", "b needs 6 elements, has 5", b: 5);
-        Sum("c", "c needs 6 elements, has 5", c: 5);
+        Sum("own", "own needs 6 elements, has 5", own: 5);
+        Sum("finer", "finer needs 6 elements, has 5", finer: 5);
+        Sum("coarser", "coarser needs 3 elements, has 2", coarser: 2);
         Sum("factors", "factors needs 9 elements, has 8", factors: 8);
         Sum("y", "y needs 6 elements, has 5", y: 5);
         Sum("moments", "moments needs 6 elements, has 5", moments: 5);
@@ -114,44 +118,64 @@ public class ChannelMapsTests
         Refusal.Names("coefficients", "13 values are not four for each channel", () => ChannelMaps.DynamicRelu(context, new float[6], 2, new float[13], new float[6]));
 
         static void Sum(
-            string argument, string message, int a = 6, int b = 6, int c = 0, int factors = 9, int y = 6, int moments = 6, bool withContext = true)
+            string argument, string message, int own = 6, int finer = 6, int coarser = 0, int factors = 9, int y = 6, int moments = 6, bool withContext = true)
         {
             KernelContext context = withContext ? TestContexts.Get(SimdIsas.Best) : null!;
             Refusal.Names(argument, message, () => ChannelMaps.WeightedSum(
-                context, new float[a], new float[b], new float[c], new float[factors], new float[3], 2, new float[y], new float[moments]));
+                context, new float[own], new float[finer], new float[coarser], 1, 1, new float[factors], new float[3], 1, 2, new float[y], new float[moments]));
         }
     }
 
-    private static float[][] RunSum(SimdIsa isa, Case test, bool three) => KernelProbe.Run(isa, (context, buffers) => ChannelMaps.WeightedSum(
-        context, buffers.In(test.Maps[0]), buffers.In(test.Maps[1]), three ? buffers.In(test.Maps[2]) : default(Span<float>), buffers.In(test.Factors),
-        buffers.In(test.Shift), test.Rows, buffers.Out(test.Rows * test.Channels), buffers.Out(ChannelMoments.PartialFloats(test.Rows, test.Channels))));
+    private static float[][] RunSum(SimdIsa isa, Case test, bool finer, bool coarser) => KernelProbe.Run(isa, (context, buffers) => ChannelMaps.WeightedSum(
+        context, buffers.In(test.Own), finer ? buffers.In(test.Finer) : default(Span<float>), coarser ? buffers.In(test.Coarser) : default(Span<float>), test.CoarserHeight,
+        test.CoarserWidth, buffers.In(test.Factors), buffers.In(test.Shift), test.Height, test.Width, buffers.Out(test.Own.Length),
+        buffers.Out(ChannelMoments.PartialFloats(test.Height * test.Width, test.Channels))));
 
-    private static void CheckSum(SimdIsa isa, int rows, int channels, bool three)
+    private static void CheckSum(SimdIsa isa, Case test, bool finer, bool coarser)
     {
-        var test = new Case(rows, channels);
-        float[][] results = RunSum(isa, test, three);
-        double[] expected = new double[rows * channels], magnitudes = new double[rows * channels];
+        float[][] results = RunSum(isa, test, finer, coarser);
+        List<(double[] Map, int Row)> branches = [(Reference.Widen(test.Own), 0)];
+        if (finer)
+            branches.Add((Reference.Widen(test.Finer), 1));
+        if (coarser)
+        {
+            double[] small = Reference.Widen(test.Coarser);
+            branches.Add((Reference.BilinearAlignCorners(small, test.CoarserHeight, test.CoarserWidth, test.Channels, test.Height, test.Width), 2));
+        }
+
+        double[] expected = new double[test.Own.Length], allowed = new double[expected.Length];
         for (int i = 0; i < expected.Length; i++)
         {
-            expected[i] = test.Shift[i % channels];
-            magnitudes[i] = Math.Abs(expected[i]);
-            for (int map = 0; map < (three ? 3 : 2); map++)
+            int channel = i % test.Channels;
+            expected[i] = test.Shift[channel];
+            double magnitude = Math.Abs(expected[i]);
+            foreach ((double[] map, int row) in branches)
             {
-                double term = (double)test.Maps[map][i] * test.Factors[(map * channels) + (i % channels)];
-                expected[i] += term;
-                magnitudes[i] += Math.Abs(term);
+                double factor = test.Factors[(row * test.Channels) + channel];
+                expected[i] += map[i] * factor;
+                magnitude += Math.Abs(map[i] * factor);
             }
+
+            allowed[i] = (magnitude * Tolerance.Sum(3)) + (coarser ? Tolerance.Bilinear(test.CoarserHeight, test.CoarserWidth) : 0);
         }
 
-        Close.ToMagnitudes(expected, magnitudes, results[0], Tolerance.Sum(3), $"{rows} × {channels}");
-        float[] partials = KernelProbe.RunOne(isa, (context, buffers) =>
-            ChannelMoments.Compute(context, buffers.In(results[0]), rows, channels, buffers.Out(results[1].Length)));
-        Close.Bits(partials, results[1], $"moments of {rows} × {channels}");
+        Close.Within(expected, results[0], allowed, $"{test.Height} × {test.Width} × {test.Channels}, finer {finer}, coarser {coarser}");
+        float[] partials = KernelProbe.RunOne(isa, (context, buffers) => ChannelMoments.Compute(
+            context, buffers.In(results[0]), test.Height * test.Width, test.Channels, buffers.Out(results[1].Length)));
+        Close.Bits(partials, results[1], $"moments of {test.Height} × {test.Width} × {test.Channels}");
     }
 
-    private sealed record Case(int Rows, int Channels)
+    private sealed record Case(int Height, int Width, int Channels)
     {
-        public float[][] Maps { get; } = [Noise.Uniform(1, Rows * Channels), Noise.Uniform(2, Rows * Channels), Noise.Uniform(3, Rows * Channels)];
+        public int CoarserHeight => (Height + 1) / 2;
+
+        public int CoarserWidth => (Width + 1) / 2;
+
+        public float[] Own { get; } = Noise.Uniform(1, Height * Width * Channels);
+
+        public float[] Finer { get; } = Noise.Uniform(2, Height * Width * Channels);
+
+        public float[] Coarser { get; } = Noise.Uniform(3, (Height + 1) / 2 * ((Width + 1) / 2) * Channels);
 
         public float[] Factors { get; } = Noise.Uniform(4, 3 * Channels);
 

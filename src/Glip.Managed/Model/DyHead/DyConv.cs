@@ -66,32 +66,30 @@ internal sealed class DyConv
             shift.Span.Clear();
         }
 
-        int branches = 1 + (hasFiner ? 1 : 0) + (hasCoarser ? 1 : 0), done = 0;
+        int branches = 1 + (hasFiner ? 1 : 0) + (hasCoarser ? 1 : 0);
         using WorkspaceBuffer first = pass.Rent(size.Cells, _channels);
         _own.Convolve(pass, own, size, 1, offsets, masks, first, moments);
-        Weigh(pass, _own, moments, size.Cells, [], size.Cells, branches, Row(factors, done++), shift);
+        Weigh(pass, _own, moments, size.Cells, [], size.Cells, branches, Row(factors, 0), shift);
 
         using WorkspaceBuffer second = pass.Rent(hasFiner ? size.Cells : 0, _channels);
         if (hasFiner)
         {
             _finer.Convolve(pass, pyramid.Level(x, level - 1, _channels), pyramid[level - 1], 2, offsets, masks, second, moments);
-            Weigh(pass, _finer, moments, size.Cells, [], size.Cells, branches, Row(factors, done++), shift);
+            Weigh(pass, _finer, moments, size.Cells, [], size.Cells, branches, Row(factors, 1), shift);
         }
 
-        using WorkspaceBuffer third = pass.Rent(hasCoarser ? size.Cells : 0, _channels);
+        // Runs at the coarser level's size on this level's offsets (trap T13); the norm is that map's own, the attention sees the enlarged one.
+        MapSize small = hasCoarser ? pyramid[level + 1] : default;
+        using WorkspaceBuffer third = pass.Rent(small.Cells, _channels);
         if (hasCoarser)
         {
-            // Runs at the coarser level's size on this level's offsets (trap T13); the norm is that map's own, the attention sees the enlarged one.
-            MapSize small = pyramid[level + 1];
-            using WorkspaceBuffer coarse = pass.Rent(small.Cells, _channels);
             using WorkspaceBuffer coarseMoments = pass.Rent(ChannelMoments.PartialFloats(small.Cells, _channels));
-            _coarser.Convolve(pass, pyramid.Level(x, level + 1, _channels), small, 1, offsets, masks, coarse, coarseMoments);
-            BilinearResize.AlignCorners(kernels, coarse, small.Height, small.Width, _channels, third, size.Height, size.Width, moments);
-            Weigh(pass, _coarser, coarseMoments, small.Cells, moments, size.Cells, branches, Row(factors, done), shift);
+            _coarser.Convolve(pass, pyramid.Level(x, level + 1, _channels), small, 1, offsets, masks, third, coarseMoments);
+            BilinearResize.AlignCorners(kernels, third, small.Height, small.Width, _channels, [], size.Height, size.Width, moments);
+            Weigh(pass, _coarser, coarseMoments, small.Cells, moments, size.Cells, branches, Row(factors, 2), shift);
         }
 
-        ReadOnlySpan<float> b = hasFiner ? second : third, c = hasFiner && hasCoarser ? third : default(Span<float>);
-        ChannelMaps.WeightedSum(kernels, first, b, c, factors, shift, size.Cells, y, moments);
+        ChannelMaps.WeightedSum(kernels, first, second, third, small.Height, small.Width, factors, shift, size.Height, size.Width, y, moments);
         using WorkspaceBuffer means = pass.Rent(_channels);
         if (!pass.IsPlanning)
             ChannelMoments.Means(moments, size.Cells, means);
