@@ -1,6 +1,6 @@
 """Writes the configuration that goes with trained weights; glip-weights makes the model file of the two. See README.
 
-    python3 export.py config.json [--name glip-nano] [--threshold 0.54] [--min-size 320 --max-size 512]
+    python3 export.py config.json [--name glip-nano] [--threshold 0.505] [--min-size 320 --max-size 512]
 """
 import argparse
 import json
@@ -14,7 +14,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out")
     parser.add_argument("--name", default="glip-nano")
-    parser.add_argument("--threshold", type=float, default=.54)
+    parser.add_argument("--threshold", type=float, default=.505)
     parser.add_argument("--min-size", type=int, default=320)
     parser.add_argument("--max-size", type=int, default=512)
     options = parser.parse_args()
