@@ -230,7 +230,9 @@ def step(model, name_loss, composer, rng, progress, only_names, options):
     if len(assignment.cell):
         per_image = torch.cat([l[assignment.object[assignment.image == i]] for i, l in enumerate(labels)])
         named, accuracy = name_loss(model, rng, levels, assignment, per_image)
-    (sum(parts) + options.names_weight * (2 if only_names else 1) * named).backward()
+    loss = sum(parts) + options.names_weight * (2 if only_names else 1) * named
+    if loss.requires_grad:  # a batch without an object teaches no names
+        loss.backward()
     return (count, sum(map(len, boxes))), (*[float(p) for p in parts], float(named), accuracy)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 import losses
 import model
 import prompts
+import train
 from names import INDEX, NAMES, SHAPE_NAMES, SYNONYMS, words
 from scenes import Composer, Scene, Sprites
 
@@ -167,6 +168,19 @@ class LossTests(unittest.TestCase):
         self.assertLess(float(good[0]), .01)
         self.assertGreater(float(bad[0]), 10)
         self.assertTrue(torch.equal(good[3].cell, (owner == 0).nonzero()[:, 0]))
+
+
+class StepTests(unittest.TestCase):
+    def test_a_batch_without_objects_teaches_no_names(self):
+        empty = Composer.__new__(Composer)
+        empty.scene = lambda rng, width, height, **_: Scene(Image.new("RGB", (width, height)), [], [])
+        network, names = model.Glip(len(prompts.VOCABULARY)), train.NameLoss(prompts.Confusion())
+        options = mock.Mock(batch=1, names_weight=.5)
+        with mock.patch("train.SIZES", {(64, 64): 1}):
+            counts, values = train.step(network, names, empty, random.Random(1), .5, True, options)
+        self.assertEqual(0, counts[1])
+        self.assertEqual([0.] * 5, list(values))
+        self.assertTrue(all(p.grad is None for p in network.parameters()))
 
 
 if __name__ == "__main__":
