@@ -70,7 +70,7 @@ PROJECT
   local found
   found=$(dotnet "$folder/out/Example.dll") || return
   echo "$found"
-  [ "$(grep -c "^pizza 0" <<<"$found")" -eq 2 ] && grep -q "^sunflower 0" <<<"$found" && grep -q "^bicycle 0" <<<"$found"
+  [ "$(grep -c "^pizza 0" <<<"$found")" -eq 2 ] && grep -q "^sunflower 0" <<<"$found" && grep -q "^sailboat 0" <<<"$found"
 }
 
 installed_tools() {

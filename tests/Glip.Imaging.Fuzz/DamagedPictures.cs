@@ -32,7 +32,8 @@ internal sealed class DamagedPictures
     public Task<int> Run(int first, int count, TextWriter output) => DamageRun.Execute(
         first, count, $"{_seeds.Count} pictures", Create, (number, file) => ImageFile.Read(file, "damaged", number % 3 == 0 ? s_tolerant : s_strict), output);
 
-    private byte[] Create(int number)
+    /// <summary>Damaged copy number <paramref name="number"/>.</summary>
+    public byte[] Create(int number)
     {
         byte[] file = _damage.Create(number, out Random random);
         if (random.Next(4) != 0)
