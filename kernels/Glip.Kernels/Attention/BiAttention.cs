@@ -20,7 +20,7 @@ public static unsafe class BiAttention
     // The text side's sums are read and written once a block of rows: long blocks do that less often. Both this and a group of heads are as large as leaves a group's
     // matrices and scores in a second-level cache of 1 to 2 MB.
     private const int RowsPerBlock = 2 * GemmCore.BlockRows;
-    private const int MostGroupTokens = 256;
+    private const int MostGroupTokens = 400;
 
     // Lanes of the widest vector.
     private const int MostLanes = 16;

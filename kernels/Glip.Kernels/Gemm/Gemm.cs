@@ -115,6 +115,10 @@ public static unsafe class Gemm
         private const int LeastColumns = 128;
         private const int MostColumns = 256;
 
+        // A few hundred rows, a long text's tokens, are one block: all of the weights, which come from memory, are then read once. In blocks of 96 the last one
+        // may be a sliver that reads them for a few rows.
+        private const int MostRows = 3 * GemmCore.BlockRows;
+
         private readonly PackedView _weight;
         private readonly float* _x;
         private readonly float* _y;
@@ -139,12 +143,13 @@ public static unsafe class Gemm
             _rows = rows;
             _activation = activation;
             _clamp = clamp;
-            _blockRows = Math.Min(rows, GemmCore.BlockRows);
+            int width = weight.Layout.Width, panels = (weight.PaddedColumns + width - 1) / width;
+            bool columnsFeedWorkers = panels * width >= LeastColumns * workers;
+            _blockRows = rows <= MostRows && columnsFeedWorkers ? rows : Math.Min(rows, GemmCore.BlockRows);
             int blocks = (rows + _blockRows - 1) / _blockRows;
 
             // Few rows cannot feed all workers: cut the columns too.
             bool fewRows = blocks < 2 * workers && workers > 1;
-            int width = weight.Layout.Width, panels = (weight.PaddedColumns + width - 1) / width;
             _columnChunk = fewRows ? Math.Min(weight.PaddedColumns, width * EvenShares.Size(panels, LeastColumns / width, MostColumns / width, workers, blocks)) : weight.PaddedColumns;
             Parts = blocks * Chunks;
             ScratchFloats = GemmCore.PanelFloats(_blockRows);

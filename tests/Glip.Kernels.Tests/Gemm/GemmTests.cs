@@ -27,6 +27,10 @@ public class GemmTests
             CheckLinear(isa, new Sizes(13, 35, depth));
         CheckLinear(isa, new Sizes(1, 1, 1));
         CheckLinear(isa, new Sizes(203, 67, 530));
+
+        // Columns enough for all workers: up to 288 rows are then one block.
+        foreach (int rows in (int[])[97, 195, 287, 288, 289])
+            CheckLinear(isa, new Sizes(rows, 1030, 9));
     }
 
     [Theory]
