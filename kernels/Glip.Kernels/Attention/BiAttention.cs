@@ -22,6 +22,9 @@ public static unsafe class BiAttention
     private const int RowsPerBlock = 2 * GemmCore.BlockRows;
     private const int MostGroupTokens = 400;
 
+    // e^-16: differences of up to 16 are rounded by at most 2^-21.
+    private const float LeastSum = 1.1e-7f;
+
     // Lanes of the widest vector.
     private const int MostLanes = 16;
 
@@ -241,7 +244,7 @@ public static unsafe class BiAttention
         private readonly float _clamp = clamp;
 
         public long ScratchFloats =>
-            GemmCore.PanelFloats(GemmCore.BlockRows) + (2 * MostLanes) + ((RowsPerBlock + 1) * ((2L * _layout.WideTokens) + (2L * _layout.WideChannels)));
+            GemmCore.PanelFloats(GemmCore.BlockRows) + (2 * MostLanes) + _layout.WideTokens + ((RowsPerBlock + 1) * ((2L * _layout.WideTokens) + (2L * _layout.WideChannels)));
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run<TOps, TVec, TTile>(int part, float* scratch)
@@ -258,7 +261,8 @@ public static unsafe class BiAttention
             }
 
             float* lanes = scratch + GemmCore.PanelFloats(GemmCore.BlockRows);
-            float* scores = lanes + MostLanes;
+            float* totals = lanes + MostLanes;
+            float* scores = totals + wideTokens;
             float* weights = scores + ((nint)RowsPerBlock * wideTokens);
             float* packedX = weights + ((nint)(RowsPerBlock + 1) * wideTokens) + MostLanes;
             float* update = packedX + ((nint)RowsPerBlock * wideChannels);
@@ -284,9 +288,25 @@ public static unsafe class BiAttention
                     GemmCore.MultiplyAll<TransposedRows, TOps, TVec, TTile>(ref left, _layout.GroupTokens, right, weighted, wideChannels, scratch);
 
                     // Image side: softmax over the real tokens of each head, then update += A·U, from b on.
+                    float* factors = weights + ((nint)block * wideTokens);
+                    ColumnFactors<TOps, TVec>(maxima, factors);
                     for (int i = 0; i < block; i++)
-                        TokenSoftmax<TOps, TVec>(scores + ((nint)i * wideTokens), weights + ((nint)i * wideTokens), TOps.Load(lanes));
-                    var attention = new DenseRows(weights, wideTokens);
+                    {
+                        float* from = weights + ((nint)i * wideTokens), target = scores + ((nint)i * wideTokens);
+
+                        // Whole vectors reach into the next row, of which both are still wanted.
+                        TVec nextScores = TOps.Load(target + wideTokens), nextWeights = TOps.Load(from + wideTokens);
+                        if (!TrySoftmaxOfWeights<TOps, TVec>(from, factors, target, totals, TOps.Load(lanes)))
+                        {
+                            TokenSoftmax<TOps, TVec>(target, from, TOps.Load(lanes));
+                            Rows.Copy<TOps, TVec>(from, target, wideTokens);
+                            TOps.Store(nextWeights, from + wideTokens);
+                        }
+
+                        TOps.Store(nextScores, target + wideTokens);
+                    }
+
+                    var attention = new DenseRows(scores, wideTokens);
                     GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref attention, block, _layout.ValueView(_memory, g), update, wideChannels, scratch);
                 }
 
@@ -342,6 +362,57 @@ public static unsafe class BiAttention
                 if (factors[j] != 1f)
                     Rows.Scale<TOps, TVec>(weighted + ((nint)j * _layout.WideChannels), factors[j], _layout.WideChannels);
             }
+        }
+
+        /// <summary>For each head's real tokens: e to the power of a column's maximum less the head's largest.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private void ColumnFactors<TOps, TVec>(float* maxima, float* factors)
+            where TOps : struct, ISimd<TVec>
+            where TVec : unmanaged
+        {
+            for (int head = 0; head < _layout.GroupTokens; head += _tokens)
+            {
+                Rows.Copy<TOps, TVec>(maxima + head, factors + head, _attended);
+                Rows.ExpSum<TOps, TVec>(factors + head, _attended, Rows.Max<TOps, TVec>(maxima + head, _attended));
+            }
+        }
+
+        /// <summary>
+        /// <see cref="TokenSoftmax"/> of a row without another exponential: a weight e^(s − column's maximum) times the column's factor is e^(s − c) with one c for the whole
+        /// head, and softmax does not depend on c. False if a head's scores are so far below c that rounded differences would be seen.
+        /// </summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private bool TrySoftmaxOfWeights<TOps, TVec>(float* weights, float* factors, float* target, float* totals, TVec lanes)
+            where TOps : struct, ISimd<TVec>
+            where TVec : unmanaged
+        {
+            int whole = _attended / TOps.Width * TOps.Width;
+            bool hasRest = whole < _attended;
+            TVec rest = TOps.Broadcast(_attended - whole), zero = TOps.Broadcast(0f);
+            float least = float.PositiveInfinity;
+            for (int head = 0, h = 0; head < _layout.GroupTokens; head += _tokens, h++)
+            {
+                float* from = weights + head, factor = factors + head;
+                TVec sum = hasRest ? TOps.SelectLess(lanes, rest, TOps.Multiply(TOps.Load(from + whole), TOps.Load(factor + whole)), zero) : zero;
+                for (int t = 0; t < whole; t += TOps.Width)
+                    sum = TOps.MultiplyAdd(TOps.Load(from + t), TOps.Load(factor + t), sum);
+                totals[h] = TOps.Sum(sum);
+                least = Math.Min(least, totals[h]);
+            }
+
+            // Written so that NaN, too, is refused.
+            if (!(least >= LeastSum))
+                return false;
+            for (int head = 0, h = 0; head < _layout.GroupTokens; head += _tokens, h++)
+            {
+                TVec scale = TOps.Broadcast(1f / totals[h]);
+                for (int t = head; t < head + _attended; t += TOps.Width)
+                    TOps.Store(TOps.Multiply(TOps.Multiply(TOps.Load(weights + t), TOps.Load(factors + t)), scale), target + t);
+                if (_attended < _tokens)
+                    new Span<float>(target + head + _attended, _tokens - _attended).Clear();
+            }
+
+            return true;
         }
 
         /// <summary>

@@ -29,8 +29,8 @@ public class BiAttentionTests
     [EachIsa]
     public void GroupsOfHeadsAgree(SimdIsa isa)
     {
-        // A group has up to 256 columns: 1, 2 and 3 groups of 3, 2 and 1 heads, and one of a single long head.
-        foreach ((int heads, int tokens, int attended) in ((int, int, int)[])[(3, 85, 85), (4, 128, 127), (3, 129, 129), (2, 257, 250)])
+        // A group has up to 400 columns: 1, 2 and 3 groups of 3, 2 and 1 heads, and one of a single long head.
+        foreach ((int heads, int tokens, int attended) in ((int, int, int)[])[(3, 133, 133), (4, 200, 199), (3, 201, 201), (2, 257, 250)])
             CheckForward(isa, new Case(400, 6, heads, tokens) { Attended = attended });
     }
 
@@ -98,6 +98,22 @@ public class BiAttentionTests
         for (int i = 0; i < test.ScoreBias.Length; i++)
             test.ScoreBias[i] = MathF.Round(8 * test.ScoreBias[i]) * 10000;
         CheckForward(isa, test);
+    }
+
+    [Theory]
+    [EachIsa]
+    public void RowsFarBelowTheLargestScoreAgree(SimdIsa isa)
+    {
+        // Every third row scores high, others up to 60 lower: some rows come from the text side's weights, their neighbours do not.
+        foreach ((int heads, int tokens) in ((int, int)[])[(1, 1), (3, 5), (2, 16), (2, 37)])
+        {
+            var test = new Case(500, 7, heads, tokens);
+            for (int i = 0; i < test.X.Length; i += 7)
+                test.X[i] = i / 7 % 3 == 0 ? 1 : -1f * i / test.X.Length;
+            for (int i = 0; i < test.ScoreWeights.Length; i += 7)
+                test.ScoreWeights[i] = 30;
+            CheckForward(isa, test);
+        }
     }
 
     [Theory]
