@@ -118,7 +118,7 @@ internal static unsafe class GemmCore
                     if (i + height <= cRows && j - firstColumn + width <= cColumns)
                         tile(depth, a, bPanel, cPanel + (i * ldc), ldc, bias, next, lines);
                     else
-                        Edge(tile, depth, a, bPanel, cPanel + (i * ldc), ldc, bias, width, Math.Min(height, cRows - i), Math.Min(width, cColumns - (j - firstColumn)));
+                        Edge(tile, depth, a, bPanel, cPanel + (i * ldc), ldc, bias, next, lines, width, Math.Min(height, cRows - i), Math.Min(width, cColumns - (j - firstColumn)));
                 }
             }
         }
@@ -142,8 +142,8 @@ internal static unsafe class GemmCore
 
     /// <summary>A tile that reaches over C's border: computed aside, the inner part copied.</summary>
     private static void Edge(
-        delegate*<int, float*, float*, float*, nint, float*, float*, int, void> tile, int depth, float* a, float* b, float* c, nint ldc, float* bias, int width,
-        int rows, int columns)
+        delegate*<int, float*, float*, float*, nint, float*, float*, int, void> tile, int depth, float* a, float* b, float* c, nint ldc, float* bias, float* next,
+        int lines, int width, int rows, int columns)
     {
         float* aside = stackalloc float[MaxTile];
         if (bias is null)
@@ -152,7 +152,7 @@ internal static unsafe class GemmCore
                 new ReadOnlySpan<float>(c + (i * ldc), columns).CopyTo(new Span<float>(aside + (i * width), columns));
         }
 
-        tile(depth, a, b, aside, width, bias, b, 0);
+        tile(depth, a, b, aside, width, bias, next, lines);
         for (int i = 0; i < rows; i++)
             new ReadOnlySpan<float>(aside + (i * width), columns).CopyTo(new Span<float>(c + (i * ldc), columns));
     }
