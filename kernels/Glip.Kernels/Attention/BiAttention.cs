@@ -261,6 +261,8 @@ public static unsafe class BiAttention
             }
 
             float* lanes = scratch + GemmCore.PanelFloats(GemmCore.BlockRows);
+
+            // One a head; whole vectors, so that rows of scores begin at cache lines.
             float* totals = lanes + MostLanes;
             float* scores = totals + wideTokens;
             float* weights = scores + ((nint)RowsPerBlock * wideTokens);
@@ -292,18 +294,8 @@ public static unsafe class BiAttention
                     ColumnFactors<TOps, TVec>(maxima, factors);
                     for (int i = 0; i < block; i++)
                     {
-                        float* from = weights + ((nint)i * wideTokens), target = scores + ((nint)i * wideTokens);
-
-                        // Whole vectors reach into the next row, of which both are still wanted.
-                        TVec nextScores = TOps.Load(target + wideTokens), nextWeights = TOps.Load(from + wideTokens);
-                        if (!TrySoftmaxOfWeights<TOps, TVec>(from, factors, target, totals, TOps.Load(lanes)))
-                        {
-                            TokenSoftmax<TOps, TVec>(target, from, TOps.Load(lanes));
-                            Rows.Copy<TOps, TVec>(from, target, wideTokens);
-                            TOps.Store(nextWeights, from + wideTokens);
-                        }
-
-                        TOps.Store(nextScores, target + wideTokens);
+                        nint row = (nint)i * wideTokens;
+                        ReplaceScores<TOps, TVec>(scores + row, weights + row, factors, totals, TOps.Load(lanes));
                     }
 
                     var attention = new DenseRows(scores, wideTokens);
@@ -375,6 +367,25 @@ public static unsafe class BiAttention
                 Rows.Copy<TOps, TVec>(maxima + head, factors + head, _attended);
                 Rows.ExpSum<TOps, TVec>(factors + head, _attended, Rows.Max<TOps, TVec>(maxima + head, _attended));
             }
+        }
+
+        /// <summary>Turns a row of scores into <see cref="TokenSoftmax"/> of it, in whichever way costs less. The row's weights are lost.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private void ReplaceScores<TOps, TVec>(float* scores, float* weights, float* factors, float* totals, TVec lanes)
+            where TOps : struct, ISimd<TVec>
+            where TVec : unmanaged
+        {
+            // Whole vectors reach into the next row, of which both are still wanted.
+            int wide = _layout.WideTokens;
+            TVec nextScores = TOps.Load(scores + wide), nextWeights = TOps.Load(weights + wide);
+            if (!TrySoftmaxOfWeights<TOps, TVec>(weights, factors, scores, totals, lanes))
+            {
+                TokenSoftmax<TOps, TVec>(scores, weights, lanes);
+                Rows.Copy<TOps, TVec>(weights, scores, wide);
+                TOps.Store(nextWeights, weights + wide);
+            }
+
+            TOps.Store(nextScores, scores + wide);
         }
 
         /// <summary>
