@@ -93,28 +93,17 @@ public class Sigmoid : MapBenchmark
         () => Elementwise.Sigmoid(context, x.Span, y.Span);
 }
 
-/// <summary>The weighted sum of a DyConv layer's three branches, with moments.</summary>
-public class WeightedSum : MapBenchmark
+/// <summary>The weighted sum of a DyConv layer's three branches, and the dynamic ReLU behind it.</summary>
+public class ActivatedSum : MapBenchmark
 {
     private protected override IEnumerable<(int Rows, int Columns)> Sizes => Levels;
 
     private protected override Action Prepare(KernelContext context, int rows, int columns, AlignedFloats x, AlignedFloats y)
     {
         AlignedFloats finer = AlignedFloats.Noise((long)rows * columns), coarser = AlignedFloats.Noise((long)(rows + 3) / 4 * columns);
-        AlignedFloats factors = AlignedFloats.Noise(3L * columns), shift = AlignedFloats.Noise(columns), moments = new(ChannelMoments.PartialFloats(rows, columns));
-        return () => ChannelMaps.WeightedSum(context, x.Span, finer.Span, coarser.Span, 1, (rows + 3) / 4, factors.Span, shift.Span, 1, rows, y.Span, moments.Span);
-    }
-}
-
-/// <summary>Dynamic ReLU of the pyramid's levels.</summary>
-public class DynamicRelu : MapBenchmark
-{
-    private protected override IEnumerable<(int Rows, int Columns)> Sizes => Levels;
-
-    private protected override Action Prepare(KernelContext context, int rows, int columns, AlignedFloats x, AlignedFloats y)
-    {
-        var coefficients = AlignedFloats.Noise(4L * columns);
-        return () => ChannelMaps.DynamicRelu(context, x.Span, rows, coefficients.Span, y.Span);
+        AlignedFloats factors = AlignedFloats.Noise(3L * columns), shift = AlignedFloats.Noise(columns), lines = AlignedFloats.Noise(4L * columns);
+        return () => ChannelMaps.ActivatedSum(
+            context, x.Span, finer.Span, coarser.Span, 1, (rows + 3) / 4, factors.Span, shift.Span, lines.Span, 1, rows, y.Span);
     }
 }
 

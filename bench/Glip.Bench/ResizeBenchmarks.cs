@@ -27,14 +27,11 @@ public abstract class ResizeBenchmark : KernelBenchmark
     private protected abstract Action Prepare(KernelContext context, int[] sizes, AlignedFloats x, AlignedFloats y);
 }
 
-/// <summary>DyConv's enlargement of a coarser branch, bilinear with corners on corners.</summary>
+/// <summary>The channels' means of a coarser branch as DyConv enlarges it, bilinear with corners on corners.</summary>
 public class BilinearResize : ResizeBenchmark
 {
-    private protected override Action Prepare(KernelContext context, int[] sizes, AlignedFloats x, AlignedFloats y)
-    {
-        var moments = new AlignedFloats(ChannelMoments.PartialFloats(sizes[3] * sizes[4], sizes[2]));
-        return () => Kernels.BilinearResize.AlignCorners(context, x.Span, sizes[0], sizes[1], sizes[2], y.Span, sizes[3], sizes[4], moments.Span);
-    }
+    private protected override Action Prepare(KernelContext context, int[] sizes, AlignedFloats x, AlignedFloats y) =>
+        () => Kernels.BilinearResize.Means(context, x.Span, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], y.Span);
 }
 
 /// <summary>The feature pyramid's enlargement of a coarser level.</summary>

@@ -45,7 +45,7 @@ internal sealed class ModelShapes
     /// <param name="height">Rows of the picture, which is padded but not resized.</param>
     /// <param name="width">Columns of the picture.</param>
     /// <param name="tokens">Text tokens, specials included.</param>
-    /// <param name="scored">How many of them speak for a label and get logits; null for all.</param>
+    /// <param name="scored">How many of them speak for a label and get logits; null for every other one between [CLS] and [SEP], as in "person . dog .".</param>
     /// <exception cref="UsageException">More tokens than the model reads.</exception>
     /// <exception cref="ArgumentException">A picture that no model takes.</exception>
     public static IReadOnlyList<ShapeUse> Of(GlipConfig config, int height, int width, int tokens, int? scored = null)
@@ -66,7 +66,7 @@ internal sealed class ModelShapes
         }
 
         shapes.DyConv(pyramid);
-        shapes.Head(pyramid, scored ?? tokens);
+        shapes.Head(pyramid, scored ?? Math.Max((tokens - 1) / 2, 1));
         return shapes._uses;
     }
 

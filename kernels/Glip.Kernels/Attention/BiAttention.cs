@@ -210,6 +210,9 @@ public static unsafe class BiAttention
             return new(bias + WideChannels + (group * _valueFloats), group == 0 ? bias : null, Channels, GroupTokens, _panels);
         }
 
+        /// <summary>Where a slice begins. Each is shorter than the one before, from 2n + 3 shares for the first of n to 5 for the last: who is done early finds a short one.</summary>
+        public int FirstRow(int slice, int rows) => (int)((long)rows * slice * ((2 * Slices) + 4 - slice) / (Slices * (Slices + 4)));
+
         /// <summary>A group's maxima of one slice; its sums follow, then its weighted sums.</summary>
         public float* Maxima(float* memory, int slice, int group) => memory + SliceOffset + ((((nint)slice * Groups) + group) * GroupFloats);
     }
@@ -270,7 +273,7 @@ public static unsafe class BiAttention
             float* update = packedX + ((nint)RowsPerBlock * wideChannels);
             for (int i = 0; i < MostLanes; i++)
                 lanes[i] = i;
-            int first = (int)((long)_rows * part / _layout.Slices), end = (int)((long)_rows * (part + 1) / _layout.Slices);
+            int first = _layout.FirstRow(part, _rows), end = _layout.FirstRow(part + 1, _rows);
             for (int row0 = first; row0 < end; row0 += RowsPerBlock)
             {
                 int block = Math.Min(RowsPerBlock, end - row0);

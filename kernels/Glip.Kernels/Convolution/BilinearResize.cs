@@ -2,47 +2,46 @@ using System.Runtime.CompilerServices;
 
 namespace Glip.Kernels;
 
-/// <summary>Bilinear resize with aligned corners (torch's <c>upsample_bilinear</c>, as DyConv uses it).</summary>
+/// <summary>Bilinear resize with aligned corners (torch's <c>upsample_bilinear</c>, as DyConv uses it). <see cref="ChannelMaps.ActivatedSum"/> enlarges while it adds.</summary>
 public static unsafe class BilinearResize
 {
-    /// <summary>Output cell i reads position <c>i·(in − 1)/(out − 1)</c>; a source of one cell repeats.</summary>
+    // Channels of a part.
+    private const int BlockChannels = 64;
+
+    /// <summary>
+    /// Each channel's mean over the enlarged map, from the small one: a cell counts as much as it weighs in all cells that are interpolated from it. Output cell i reads position
+    /// <c>i·(in − 1)/(out − 1)</c>; a source of one cell repeats.
+    /// </summary>
     /// <param name="context">Instruction set and workers.</param>
     /// <param name="x">[H, W, C].</param>
     /// <param name="height">H.</param>
     /// <param name="width">W.</param>
     /// <param name="channels">C.</param>
-    /// <param name="y">[H', W', C], or empty if only the moments are wanted.</param>
-    /// <param name="outputHeight">H'.</param>
-    /// <param name="outputWidth">W'.</param>
-    /// <param name="moments">Receives the output's channel moments, or is empty.</param>
-    public static void AlignCorners(
-        KernelContext context, ReadOnlySpan<float> x, int height, int width, int channels, Span<float> y, int outputHeight, int outputWidth,
-        Span<float> moments = default)
+    /// <param name="outputHeight">Rows of the enlarged map.</param>
+    /// <param name="outputWidth">Columns of the enlarged map.</param>
+    /// <param name="means">[C], result.</param>
+    public static void Means(
+        KernelContext context, ReadOnlySpan<float> x, int height, int width, int channels, int outputHeight, int outputWidth, Span<float> means)
     {
         ArgumentNullException.ThrowIfNull(context);
         Check.That(height > 0 && width > 0, $"a map of {height} × {width} cells has nothing to resize", nameof(x));
-        int outputs = outputHeight * outputWidth;
+        Check.That(outputHeight > 0 && outputWidth > 0, $"a map of {outputHeight} × {outputWidth} cells has no means", nameof(means));
         Check.Length(x, (long)height * width * channels, nameof(x));
-        if (!y.IsEmpty || moments.IsEmpty)
-            Check.Length(y, (long)outputs * channels, nameof(y));
-        if (!moments.IsEmpty)
-            Check.Length(moments, ChannelMoments.PartialFloats(outputs, channels), nameof(moments));
+        Check.Length(means, channels, nameof(means));
         fixed (float* px = x)
-        fixed (float* py = y)
-        fixed (float* pm = moments)
+        fixed (float* pm = means)
         {
-            var job = new Job(new AlignedSamples(px, height, width, channels, outputHeight, outputWidth), outputs, channels, py, pm);
-            context.Run(ref job, ChannelMoments.Blocks(outputs), y.IsEmpty ? (long)ChannelMoments.BlockRows(outputs) * channels : 0);
+            var job = new MeansJob(px, channels, new AlignedAxis(height, outputHeight), new AlignedAxis(width, outputWidth), pm);
+            context.Run(ref job, (channels + BlockChannels - 1) / BlockChannels, MeansJob.ScratchFloats(height, width));
         }
     }
 
-    private readonly struct Job(AlignedSamples samples, int outputs, int channels, float* y, float* moments) : IKernelJob
+    private readonly struct MeansJob(float* x, int channels, AlignedAxis rows, AlignedAxis columns, float* means) : IKernelJob
     {
-        private readonly AlignedSamples _samples = samples;
-        private readonly float* _y = y;
-        private readonly float* _moments = moments;
-        private readonly int _outputs = outputs;
-        private readonly int _channels = channels;
+        private readonly float* _x = x;
+        private readonly float* _means = means;
+
+        public static long ScratchFloats(int height, int width) => (2L * BlockChannels) + height + width;
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run<TOps, TVec, TTile>(int part, float* scratch)
@@ -50,12 +49,55 @@ public static unsafe class BilinearResize
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
         {
-            int blockRows = ChannelMoments.BlockRows(_outputs), first = part * blockRows, rows = Math.Min(blockRows, _outputs - first);
-            float* target = _y is null ? scratch : _y + ((nint)first * _channels);
-            for (int i = 0; i < rows; i++)
-                _samples.Cell<TOps, TVec>(first + i, target + ((nint)i * _channels));
-            if (_moments is not null)
-                ChannelMoments.Block<TOps, TVec>(target, _channels, rows, _channels, _moments + ((nint)part * 2 * _channels));
+            int first = part * BlockChannels, count = Math.Min(BlockChannels, channels - first);
+            float* total = scratch, row = total + BlockChannels, down = row + BlockChannels, across = down + rows.Length, cell = _x + first;
+            rows.Weights(down);
+            columns.Weights(across);
+            new Span<float>(total, count).Clear();
+            for (int i = 0; i < rows.Length; i++)
+            {
+                new Span<float>(row, count).Clear();
+                for (int j = 0; j < columns.Length; j++, cell += channels)
+                    Rows.AddScaled<TOps, TVec>(cell, across[j], row, count);
+                Rows.AddScaled<TOps, TVec>(row, down[i], total, count);
+            }
+
+            float cells = (float)rows.Outputs * columns.Outputs;
+            for (int i = 0; i < count; i++)
+                _means[first + i] = total[i] / cells;
+        }
+    }
+}
+
+/// <summary>One axis of a map that is enlarged with aligned corners.</summary>
+internal readonly unsafe struct AlignedAxis(int length, int outputs)
+{
+    private readonly float _scale = outputs > 1 ? (float)(length - 1) / (outputs - 1) : 0;
+
+    /// <summary>Cells of the small map.</summary>
+    public int Length => length;
+
+    /// <summary>Cells of the enlarged one.</summary>
+    public int Outputs => outputs;
+
+    /// <summary>Between which cells output <paramref name="i"/> lies, and how much the second of them weighs.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public (int Low, int High, float Weight) At(int i)
+    {
+        float position = i * _scale;
+        int low = (int)position;
+        return (low, Math.Min(low + 1, length - 1), position - low);
+    }
+
+    /// <summary>What each cell weighs in all outputs together.</summary>
+    public void Weights(float* weights)
+    {
+        new Span<float>(weights, length).Clear();
+        for (int i = 0; i < outputs; i++)
+        {
+            (int low, int high, float weight) = At(i);
+            weights[low] += 1 - weight;
+            weights[high] += weight;
         }
     }
 }
@@ -64,12 +106,8 @@ public static unsafe class BilinearResize
 internal readonly unsafe struct AlignedSamples(float* x, int height, int width, int channels, int outputHeight, int outputWidth)
 {
     private readonly float* _x = x;
-    private readonly int _height = height;
-    private readonly int _width = width;
-    private readonly int _channels = channels;
-    private readonly int _outputWidth = outputWidth;
-    private readonly float _scaleY = outputHeight > 1 ? (float)(height - 1) / (outputHeight - 1) : 0;
-    private readonly float _scaleX = outputWidth > 1 ? (float)(width - 1) / (outputWidth - 1) : 0;
+    private readonly AlignedAxis _rows = new(height, outputHeight);
+    private readonly AlignedAxis _columns = new(width, outputWidth);
 
     /// <summary>Writes the channels of output cell <paramref name="cell"/>, counted row by row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -77,16 +115,15 @@ internal readonly unsafe struct AlignedSamples(float* x, int height, int width, 
         where TOps : struct, ISimd<TVec>
         where TVec : unmanaged
     {
-        float fy = cell / _outputWidth * _scaleY, fx = cell % _outputWidth * _scaleX;
-        int y0 = (int)fy, x0 = (int)fx;
-        int y1 = Math.Min(y0 + 1, _height - 1), x1 = Math.Min(x0 + 1, _width - 1);
-        float wy = fy - y0, wx = fx - x0;
-        float* a = _x + ((((nint)y0 * _width) + x0) * _channels), b = _x + ((((nint)y0 * _width) + x1) * _channels);
-        float* c = _x + ((((nint)y1 * _width) + x0) * _channels), d = _x + ((((nint)y1 * _width) + x1) * _channels);
+        (int y0, int y1, float wy) = _rows.At(cell / _columns.Outputs);
+        (int x0, int x1, float wx) = _columns.At(cell % _columns.Outputs);
+        nint upper = (nint)y0 * _columns.Length, lower = (nint)y1 * _columns.Length;
+        float* a = _x + ((upper + x0) * channels), b = _x + ((upper + x1) * channels);
+        float* c = _x + ((lower + x0) * channels), d = _x + ((lower + x1) * channels);
         int i = 0;
-        for (; i <= _channels - TOps.Width; i += TOps.Width)
+        for (; i <= channels - TOps.Width; i += TOps.Width)
             Blend<TOps, TVec>(a + i, b + i, c + i, d + i, wy, wx, target + i);
-        for (; i < _channels; i++)
+        for (; i < channels; i++)
             Blend<SimdScalar, float>(a + i, b + i, c + i, d + i, wy, wx, target + i);
     }
 

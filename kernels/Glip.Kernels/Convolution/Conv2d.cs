@@ -68,8 +68,11 @@ public static unsafe class Conv2d
         fixed (float* py = y)
         {
             var source = new WindowRows(px, height, width, channels, window, relu);
-            ConvJob<WindowRows>.Run(context, source, outputs, weight, py, planar, null);
+            var map = new ConvMap<WindowRows>(source, outputs, weight.View, py, null);
+            ConvJob<WindowRows>.Run(context, new Span<ConvMap<WindowRows>>(ref map), planar);
         }
+
+        GC.KeepAlive(weight);
     }
 }
 
@@ -117,28 +120,84 @@ internal readonly unsafe struct WindowRows(float* x, int height, int width, int 
     }
 }
 
-/// <summary>The loop that dense and deformable convolutions share: blocks of output cells, products, then the store in the wanted layout.</summary>
-internal unsafe struct ConvJob<TSource> : IKernelJob
+/// <summary>One map's share of a <see cref="ConvJob{TSource}"/>.</summary>
+internal unsafe struct ConvMap<TSource>(TSource source, int rows, PackedView weight, float* y, float* moments)
     where TSource : unmanaged, IRowSource
 {
-    private TSource _source;
-    private PackedView _weight;
-    private float* _y;
-    private float* _moments;
-    private int _rows;
+    /// <summary>Its implicit column matrix.</summary>
+    public readonly TSource Source = source;
+
+    /// <summary>Output cells.</summary>
+    public readonly int Rows = rows;
+
+    public readonly PackedView Weight = weight;
+
+    /// <summary>[rows, O], or planes.</summary>
+    public readonly float* Y = y;
+
+    /// <summary>Receives each block's <see cref="ChannelMoments"/>, if not null.</summary>
+    public readonly float* Moments = moments;
+
     private int _blockRows;
-    private bool _planar;
 
-    private readonly int Parts => (_rows + _blockRows - 1) / _blockRows;
+    /// <summary>Its first part of the job.</summary>
+    public int FirstPart { get; private set; }
 
-    /// <summary>Computes all rows. <paramref name="moments"/>, if not null, receives each block's <see cref="ChannelMoments"/>.</summary>
-    public static void Run(KernelContext context, TSource source, int rows, PackedMatrix weight, float* y, bool planar, float* moments)
+    /// <summary>Cells of a part: whole blocks of <see cref="ChannelMoments"/>.</summary>
+    public readonly int BlockRows => _blockRows;
+
+    public readonly int Parts => (Rows + _blockRows - 1) / _blockRows;
+
+    /// <summary>Where a part keeps its products, behind the panel.</summary>
+    public readonly int PanelFloats => GemmCore.PanelFloats(_blockRows);
+
+    public readonly long ScratchFloats => PanelFloats + ((long)GemmCore.PaddedRows(_blockRows) * Weight.PaddedColumns);
+
+    public readonly long MultiplyAdds => (long)Rows * Weight.Depth * Weight.Columns;
+
+    /// <summary>Shares the map out evenly, as parts from <paramref name="firstPart"/> on.</summary>
+    public void Share(int workers, int firstPart)
     {
-        var job = new ConvJob<TSource> { _source = source, _weight = weight.View, _y = y, _rows = rows, _planar = planar, _moments = moments };
-        job._blockRows = BlockRows(rows, context.Workers);
-        long scratch = GemmCore.PanelFloats(job._blockRows) + ((long)GemmCore.PaddedRows(job._blockRows) * job._weight.PaddedColumns);
-        context.Run(ref job, job.Parts, scratch, (long)rows * weight.Depth * weight.Columns);
-        GC.KeepAlive(weight);
+        int unit = ChannelMoments.BlockRows(Rows);
+        _blockRows = unit * EvenShares.Size(ChannelMoments.Blocks(Rows), 1, GemmCore.BlockRows / unit, workers);
+        FirstPart = firstPart;
+    }
+}
+
+/// <summary>The loop that dense and deformable convolutions share: blocks of output cells, products, then the store in the wanted layout.</summary>
+/// <remarks>Several maps in one job keep all workers busy until the last small part of the last map; a job each would let them wait for each other as often.</remarks>
+internal readonly unsafe struct ConvJob<TSource> : IKernelJob
+    where TSource : unmanaged, IRowSource
+{
+    private readonly ConvMap<TSource>* _maps;
+    private readonly int _count;
+    private readonly bool _planar;
+
+    private ConvJob(ConvMap<TSource>* maps, int count, bool planar)
+    {
+        _maps = maps;
+        _count = count;
+        _planar = planar;
+    }
+
+    /// <summary>Computes all maps; large ones should come first.</summary>
+    public static void Run(KernelContext context, Span<ConvMap<TSource>> maps, bool planar = false)
+    {
+        int parts = 0;
+        long scratch = 0, multiplyAdds = 0;
+        foreach (ref ConvMap<TSource> map in maps)
+        {
+            map.Share(context.Workers, parts);
+            parts += map.Parts;
+            scratch = Math.Max(scratch, map.ScratchFloats);
+            multiplyAdds += map.MultiplyAdds;
+        }
+
+        fixed (ConvMap<TSource>* pm = maps)
+        {
+            var job = new ConvJob<TSource>(pm, maps.Length, planar);
+            context.Run(ref job, parts, scratch, multiplyAdds);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -147,37 +206,26 @@ internal unsafe struct ConvJob<TSource> : IKernelJob
         where TVec : unmanaged
         where TTile : struct, IGemmMicroKernel
     {
-        int row0 = part * _blockRows, rows = Math.Min(_blockRows, _rows - row0);
-        int columns = _weight.Columns, ldc = _weight.PaddedColumns;
-        float* c = scratch + GemmCore.PanelFloats(_blockRows);
-        TSource source = _source;
-        GemmCore.Multiply<TSource, TOps, TVec, TTile>(ref source, row0, rows, _weight, c, ldc, scratch);
+        ConvMap<TSource>* map = _maps + _count - 1;
+        while (part < map->FirstPart)
+            map--;
+        int row0 = (part - map->FirstPart) * map->BlockRows, rows = Math.Min(map->BlockRows, map->Rows - row0);
+        int columns = map->Weight.Columns, ldc = map->Weight.PaddedColumns;
+        float* c = scratch + map->PanelFloats;
+        TSource source = map->Source;
+        GemmCore.Multiply<TSource, TOps, TVec, TTile>(ref source, row0, rows, map->Weight, c, ldc, scratch);
         if (_planar)
         {
-            Transposition.Run<TOps, TVec>(c, ldc, rows, columns, _y + row0, _rows);
+            Transposition.Run<TOps, TVec>(c, ldc, rows, columns, map->Y + row0, map->Rows);
         }
         else
         {
             for (int i = 0; i < rows; i++)
-                Rows.Copy<TOps, TVec>(c + ((nint)i * ldc), _y + ((nint)(row0 + i) * columns), columns);
+                Rows.Copy<TOps, TVec>(c + ((nint)i * ldc), map->Y + ((nint)(row0 + i) * columns), columns);
         }
 
-        Moments<TOps, TVec>(c, ldc, row0, rows, columns);
-    }
-
-    /// <summary>Rows of a part: whole blocks of <see cref="ChannelMoments"/>, shared out evenly.</summary>
-    private static int BlockRows(int rows, int workers)
-    {
-        int unit = ChannelMoments.BlockRows(rows);
-        return unit * EvenShares.Size(ChannelMoments.Blocks(rows), 1, GemmCore.BlockRows / unit, workers);
-    }
-
-    private readonly void Moments<TOps, TVec>(float* c, nint ldc, int row0, int rows, int columns)
-        where TOps : struct, ISimd<TVec>
-        where TVec : unmanaged
-    {
-        int unit = ChannelMoments.BlockRows(_rows);
-        for (int i = 0; _moments is not null && i < rows; i += unit)
-            ChannelMoments.Block<TOps, TVec>(c + (i * ldc), ldc, Math.Min(unit, rows - i), columns, _moments + ((nint)((row0 + i) / unit) * 2 * columns));
+        int unit = ChannelMoments.BlockRows(map->Rows);
+        for (int i = 0; map->Moments is not null && i < rows; i += unit)
+            ChannelMoments.Block<TOps, TVec>(c + (i * ldc), ldc, Math.Min(unit, rows - i), columns, map->Moments + ((nint)((row0 + i) / unit) * 2 * columns));
     }
 }

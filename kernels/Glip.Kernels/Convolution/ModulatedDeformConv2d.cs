@@ -14,6 +14,9 @@ public static unsafe class ModulatedDeformConv2d
     /// <summary>Offset channels: (dy, dx) for each cell, row-major.</summary>
     public const int OffsetChannels = 2 * Taps;
 
+    // More than a DyHead layer has.
+    private const int MostMapsOnStack = 32;
+
     /// <summary>
     /// For output (y, x) and cell k = 3i + j, the input is sampled bilinearly at (y·s − 1 + i + dy_k, x·s − 1 + j + dx_k), times mask_k; then
     /// the dot product with the weight.
@@ -37,29 +40,69 @@ public static unsafe class ModulatedDeformConv2d
     /// <param name="moments">Receives the output's channel moments for a following group norm, or is empty.</param>
     public static void Forward(
         KernelContext context, ReadOnlySpan<float> x, int height, int width, int channels, int stride,
-        ReadOnlySpan<float> offsets, ReadOnlySpan<float> masks, PackedMatrix weight, Span<float> y, Span<float> moments = default)
+        ReadOnlySpan<float> offsets, ReadOnlySpan<float> masks, PackedMatrix weight, Span<float> y, Span<float> moments = default) =>
+        ForwardAll(context, [weight], channels, [new DeformableMap(0, height, width, stride, 0, 0, 0, 0, 0)], x, offsets, masks, y, moments);
+
+    /// <summary>Several of these in one job, as a DyHead layer needs them: small maps keep workers busy while the last parts of large ones are still computed.</summary>
+    /// <param name="context">Instruction set and workers.</param>
+    /// <param name="weights">[O, 9·C] each, packed.</param>
+    /// <param name="channels">C of all maps.</param>
+    /// <param name="maps">What to convolve, large maps first, and where in the following it lies.</param>
+    /// <param name="x">All inputs.</param>
+    /// <param name="offsets">All offsets.</param>
+    /// <param name="masks">All masks; may be the same memory as <paramref name="offsets"/>.</param>
+    /// <param name="y">Receives all results.</param>
+    /// <param name="moments">Receives all moments, or is empty.</param>
+    public static void ForwardAll(
+        KernelContext context, ReadOnlySpan<PackedMatrix> weights, int channels, ReadOnlySpan<DeformableMap> maps,
+        ReadOnlySpan<float> x, ReadOnlySpan<float> offsets, ReadOnlySpan<float> masks, Span<float> y, Span<float> moments)
     {
-        Check.That(stride is 1 or 2, $"stride {stride} is neither 1 nor 2", nameof(stride));
-        Check.Packed(context, weight, Taps * channels, nameof(weight));
-        Check.Length(x, (long)height * width * channels, nameof(x));
-        var window = new ConvWindow(3, stride, 1);
-        int outputs = window.Output(height) * window.Output(width);
-        Check.Length(offsets, (long)OffsetChannels * outputs, nameof(offsets));
-        Check.Length(masks, (long)Taps * outputs, nameof(masks));
-        Check.Length(y, (long)outputs * weight.Columns, nameof(y));
-        if (!moments.IsEmpty)
-            Check.Length(moments, ChannelMoments.PartialFloats(outputs, weight.Columns), nameof(moments));
+        ArgumentNullException.ThrowIfNull(context);
+        Span<ConvMap<DeformableRows>> shares = maps.Length <= MostMapsOnStack ? stackalloc ConvMap<DeformableRows>[maps.Length] : new ConvMap<DeformableRows>[maps.Length];
         fixed (float* px = x)
         fixed (float* po = offsets)
         fixed (float* pm = masks)
         fixed (float* py = y)
         fixed (float* partials = moments)
         {
-            var source = new DeformableRows(px, height, width, channels, window, po, pm);
-            ConvJob<DeformableRows>.Run(context, source, outputs, weight, py, planar: false, partials);
+            for (int i = 0; i < maps.Length; i++)
+            {
+                DeformableMap map = maps[i];
+                Check.That(map.Stride is 1 or 2, $"stride {map.Stride} is neither 1 nor 2", "stride");
+                Check.That((map.X | map.Offsets | map.Masks | map.Y | map.Moments) >= 0, $"{map} begins before its memory", nameof(maps));
+                PackedMatrix weight = weights[map.Weight];
+                Check.Packed(context, weight, Taps * channels, nameof(weight));
+                var window = new ConvWindow(3, map.Stride, 1);
+                int outputs = window.Output(map.Height) * window.Output(map.Width);
+                Check.Length(x, map.X + ((long)map.Height * map.Width * channels), nameof(x));
+                Check.Length(offsets, map.Offsets + ((long)OffsetChannels * outputs), nameof(offsets));
+                Check.Length(masks, map.Masks + ((long)Taps * outputs), nameof(masks));
+                Check.Length(y, map.Y + ((long)outputs * weight.Columns), nameof(y));
+                if (!moments.IsEmpty)
+                    Check.Length(moments, map.Moments + (long)ChannelMoments.PartialFloats(outputs, weight.Columns), nameof(moments));
+                var source = new DeformableRows(px + map.X, map.Height, map.Width, channels, window, po + map.Offsets, pm + map.Masks);
+                shares[i] = new ConvMap<DeformableRows>(source, outputs, weight.View, py + map.Y, moments.IsEmpty ? null : partials + map.Moments);
+            }
+
+            ConvJob<DeformableRows>.Run(context, shares);
         }
+
+        foreach (PackedMatrix weight in weights)
+            GC.KeepAlive(weight);
     }
 }
+
+/// <summary>One of several modulated deformable convolutions; what lies in common memory is given by its first float there.</summary>
+/// <param name="Weight">Index of its weights.</param>
+/// <param name="Height">H of the input.</param>
+/// <param name="Width">W of the input.</param>
+/// <param name="Stride">1 or 2.</param>
+/// <param name="X">Its [H, W, C].</param>
+/// <param name="Offsets">Its [18, H', W'].</param>
+/// <param name="Masks">Its [9, H', W'].</param>
+/// <param name="Y">Its [H', W', O].</param>
+/// <param name="Moments">Its output's channel moments.</param>
+public readonly record struct DeformableMap(int Weight, int Height, int Width, int Stride, int X, int Offsets, int Masks, int Y, int Moments);
 
 /// <summary>Rows of an implicit column matrix whose cells are sampled at learned positions.</summary>
 internal readonly unsafe struct DeformableRows(

@@ -2,12 +2,15 @@ using System.Runtime.CompilerServices;
 
 namespace Glip.Kernels;
 
-/// <summary>What DyHead does to whole maps with one factor a channel (Dai et al., Dynamic Head, CVPR 2021).</summary>
+/// <summary>What DyHead does to whole maps with a few factors a channel (Dai et al., Dynamic Head, CVPR 2021).</summary>
 public static unsafe class ChannelMaps
 {
+    // Cells of a part.
+    private const int BlockRows = 48;
+
     /// <summary>
-    /// <c>y = own⊙f0 + finer⊙f1 + enlarged(coarser)⊙f2 + shift</c>: the attention-weighted sum of a level's normalised branches. The coarser level's map is enlarged with
-    /// aligned corners while it is added, so that no enlarged map exists.
+    /// <c>y = max(s⊙a1 + b1, s⊙a2 + b2)</c> with <c>s = own⊙f0 + finer⊙f1 + enlarged(coarser)⊙f2 + shift</c>: the attention-weighted sum of a level's normalised branches, and the
+    /// dynamic ReLU behind it (Chen et al., ECCV 2020). The coarser level's map is enlarged with aligned corners while it is added, so that no enlarged map exists.
     /// </summary>
     /// <param name="context">Instruction set and workers.</param>
     /// <param name="own">[H, W, C].</param>
@@ -17,13 +20,13 @@ public static unsafe class ChannelMaps
     /// <param name="coarserWidth">W'.</param>
     /// <param name="factors">[3, C]: f0, f1, f2. Those of empty maps do not count.</param>
     /// <param name="shift">[C].</param>
+    /// <param name="lines">[4, C]: a1, b1, a2, b2.</param>
     /// <param name="height">H.</param>
     /// <param name="width">W.</param>
     /// <param name="y">[H, W, C]; may be <paramref name="own"/> or <paramref name="finer"/>.</param>
-    /// <param name="moments">Receives the result's channel moments.</param>
-    public static void WeightedSum(
+    public static void ActivatedSum(
         KernelContext context, ReadOnlySpan<float> own, ReadOnlySpan<float> finer, ReadOnlySpan<float> coarser, int coarserHeight, int coarserWidth,
-        ReadOnlySpan<float> factors, ReadOnlySpan<float> shift, int height, int width, Span<float> y, Span<float> moments)
+        ReadOnlySpan<float> factors, ReadOnlySpan<float> shift, ReadOnlySpan<float> lines, int height, int width, Span<float> y)
     {
         ArgumentNullException.ThrowIfNull(context);
         int channels = shift.Length, rows = height * width;
@@ -34,57 +37,33 @@ public static unsafe class ChannelMaps
         if (!coarser.IsEmpty)
             Check.Length(coarser, (long)coarserHeight * coarserWidth * channels, nameof(coarser));
         Check.Length(factors, 3L * channels, nameof(factors));
+        Check.Length(lines, 4L * channels, nameof(lines));
         Check.Length(y, size, nameof(y));
-        Check.Length(moments, ChannelMoments.PartialFloats(rows, channels), nameof(moments));
         fixed (float* po = own)
         fixed (float* pf = finer)
         fixed (float* pc = coarser)
         fixed (float* pw = factors)
         fixed (float* ps = shift)
+        fixed (float* pl = lines)
         fixed (float* py = y)
-        fixed (float* pm = moments)
         {
             var samples = new AlignedSamples(pc, coarserHeight, coarserWidth, channels, height, width);
-            var job = new SumJob(po, pf, samples, pc is not null, pw, ps, rows, channels, py, pm);
-            context.Run(ref job, ChannelMoments.Blocks(rows), channels);
+            var job = new Job(po, pf, samples, pc is not null, pw, ps, pl, rows, channels, py);
+            context.Run(ref job, (rows + BlockRows - 1) / BlockRows, channels);
         }
     }
 
-    /// <summary><c>y = max(x⊙a1 + b1, x⊙a2 + b2)</c>: dynamic ReLU with coefficients of each channel (Chen et al., ECCV 2020).</summary>
-    /// <param name="context">Instruction set and workers.</param>
-    /// <param name="x">[rows, C].</param>
-    /// <param name="rows">Cells.</param>
-    /// <param name="coefficients">[4, C]: a1, b1, a2, b2.</param>
-    /// <param name="y">[rows, C]; may be <paramref name="x"/>.</param>
-    public static void DynamicRelu(KernelContext context, ReadOnlySpan<float> x, int rows, ReadOnlySpan<float> coefficients, Span<float> y)
-    {
-        ArgumentNullException.ThrowIfNull(context);
-        int channels = coefficients.Length / 4;
-        Check.That(channels * 4 == coefficients.Length, $"{coefficients.Length} values are not four for each channel", nameof(coefficients));
-        Check.Length(x, (long)rows * channels, nameof(x));
-        Check.Length(y, (long)rows * channels, nameof(y));
-        fixed (float* px = x)
-        fixed (float* pc = coefficients)
-        fixed (float* py = y)
-        {
-            var job = new ReluJob(px, rows, channels, pc, py);
-            context.Run(ref job, ChannelMoments.Blocks(rows));
-        }
-    }
-
-    private readonly struct SumJob(
-        float* own, float* finer, AlignedSamples coarser, bool hasCoarser, float* factors, float* shift, int rows, int channels, float* y, float* moments) : IKernelJob
+    private readonly struct Job(
+        float* own, float* finer, AlignedSamples coarser, bool hasCoarser, float* factors, float* shift, float* lines, int rows, int channels, float* y) : IKernelJob
     {
         private readonly float* _own = own;
         private readonly float* _finer = finer;
         private readonly AlignedSamples _coarser = coarser;
         private readonly float* _factors = factors;
         private readonly float* _shift = shift;
+        private readonly float* _lines = lines;
         private readonly float* _y = y;
-        private readonly float* _moments = moments;
-        private readonly int _rows = rows;
         private readonly int _channels = channels;
-        private readonly bool _hasCoarser = hasCoarser;
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run<TOps, TVec, TTile>(int part, float* scratch)
@@ -92,10 +71,10 @@ public static unsafe class ChannelMaps
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
         {
-            int blockRows = ChannelMoments.BlockRows(_rows), first = part * blockRows, end = Math.Min(first + blockRows, _rows);
+            int first = part * BlockRows, end = Math.Min(first + BlockRows, rows);
             for (int row = first; row < end; row++)
             {
-                if (_hasCoarser)
+                if (hasCoarser)
                     _coarser.Cell<TOps, TVec>(row, scratch);
                 nint at = (nint)row * _channels;
                 int i = 0;
@@ -104,8 +83,6 @@ public static unsafe class ChannelMaps
                 for (; i < _channels; i++)
                     Sum<SimdScalar, float>(at, i, scratch);
             }
-
-            ChannelMoments.Block<TOps, TVec>(_y + ((nint)first * _channels), _channels, end - first, _channels, _moments + ((nint)part * 2 * _channels));
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -116,47 +93,11 @@ public static unsafe class ChannelMaps
             TVec sum = TOps.MultiplyAdd(TOps.Load(_own + row + i), TOps.Load(_factors + i), TOps.Load(_shift + i));
             if (_finer is not null)
                 sum = TOps.MultiplyAdd(TOps.Load(_finer + row + i), TOps.Load(_factors + _channels + i), sum);
-            if (_hasCoarser)
+            if (hasCoarser)
                 sum = TOps.MultiplyAdd(TOps.Load(enlarged + i), TOps.Load(_factors + (2 * _channels) + i), sum);
-            TOps.Store(sum, _y + row + i);
-        }
-    }
-
-    private readonly struct ReluJob(float* x, int rows, int channels, float* coefficients, float* y) : IKernelJob
-    {
-        private readonly float* _x = x;
-        private readonly float* _coefficients = coefficients;
-        private readonly float* _y = y;
-        private readonly int _rows = rows;
-        private readonly int _channels = channels;
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void Run<TOps, TVec, TTile>(int part, float* scratch)
-            where TOps : struct, ISimd<TVec>
-            where TVec : unmanaged
-            where TTile : struct, IGemmMicroKernel
-        {
-            int blockRows = ChannelMoments.BlockRows(_rows), first = part * blockRows, end = Math.Min(first + blockRows, _rows);
-            for (int row = first; row < end; row++)
-            {
-                nint at = (nint)row * _channels;
-                int i = 0;
-                for (; i <= _channels - TOps.Width; i += TOps.Width)
-                    Apply<TOps, TVec>(at, i);
-                for (; i < _channels; i++)
-                    Apply<SimdScalar, float>(at, i);
-            }
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private void Apply<TOps, TVec>(nint row, int i)
-            where TOps : struct, ISimd<TVec>
-            where TVec : unmanaged
-        {
-            TVec x = TOps.Load(_x + row + i);
-            float* k = _coefficients + i;
-            TVec first = TOps.MultiplyAdd(x, TOps.Load(k), TOps.Load(k + _channels));
-            TVec second = TOps.MultiplyAdd(x, TOps.Load(k + (2 * _channels)), TOps.Load(k + (3 * _channels)));
+            float* line = _lines + i;
+            TVec first = TOps.MultiplyAdd(sum, TOps.Load(line), TOps.Load(line + _channels));
+            TVec second = TOps.MultiplyAdd(sum, TOps.Load(line + (2 * _channels)), TOps.Load(line + (3 * _channels)));
             TOps.Store(TOps.Max(first, second), _y + row + i);
         }
     }

@@ -33,38 +33,27 @@ public static unsafe class ChannelMoments
         }
     }
 
-    /// <summary>Merges partial results.</summary>
-    /// <param name="partials">As <see cref="Compute"/> wrote them.</param>
-    /// <param name="rows">Cells of the map.</param>
-    /// <param name="channel">Which channel.</param>
-    /// <param name="channels">Values of a cell.</param>
-    /// <returns>The channel's mean and its sum of squared deviations from that mean.</returns>
-    public static (double Mean, double SquaredDeviations) Merge(ReadOnlySpan<float> partials, int rows, int channel, int channels)
+    /// <summary>Merges partial results: each channel's mean, and its sum of squared deviations from that mean.</summary>
+    internal static void Merge(ReadOnlySpan<float> partials, int rows, Span<double> means, Span<double> squares)
     {
-        double mean = 0, squares = 0;
-        int count = 0, blockRows = BlockRows(rows);
-        for (int block = 0; count < rows; block++)
+        int channels = means.Length, blockRows = BlockRows(rows);
+        means.Clear();
+        squares.Clear();
+        for (int count = 0; count < rows; count += blockRows)
         {
+            // Block by block, not channel by channel: memory is read in its order.
             int more = Math.Min(blockRows, rows - count);
-            double difference = partials[(block * 2 * channels) + channel] - mean;
-            int total = count + more;
-            mean += difference * more / total;
-            squares += partials[(((block * 2) + 1) * channels) + channel] + (difference * difference * count * more / total);
-            count = total;
+            double share = (double)more / (count + more), weight = count * share;
+            ReadOnlySpan<float> mean = partials[..channels], deviations = partials.Slice(channels, channels);
+            for (int c = 0; c < channels; c++)
+            {
+                double difference = mean[c] - means[c];
+                means[c] += difference * share;
+                squares[c] += deviations[c] + (difference * difference * weight);
+            }
+
+            partials = partials[(2 * channels)..];
         }
-
-        return (mean, squares);
-    }
-
-    /// <summary>Each channel's mean over a whole map.</summary>
-    /// <param name="partials">As <see cref="Compute"/> wrote them.</param>
-    /// <param name="rows">Cells of the map.</param>
-    /// <param name="means">[channels], result.</param>
-    public static void Means(ReadOnlySpan<float> partials, int rows, Span<float> means)
-    {
-        Check.Length(partials, PartialFloats(rows, means.Length), nameof(partials));
-        for (int channel = 0; channel < means.Length; channel++)
-            means[channel] = (float)Merge(partials, rows, channel, means.Length).Mean;
     }
 
     /// <summary>

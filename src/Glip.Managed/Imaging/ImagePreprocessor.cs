@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Numerics.Tensors;
 
 namespace Glip.Managed.Imaging;
 
@@ -8,16 +9,11 @@ public static class ImagePreprocessor
     /// <summary>Channels of the input, in the order blue, green, red.</summary>
     public const int Channels = 3;
 
-    private const int ByteValues = 256;
-
     /// <summary>What is subtracted from blue, green and red (PIXEL_MEAN), in byte units.</summary>
     public static ReadOnlySpan<float> PixelMean => [103.530f, 116.280f, 123.675f];
 
     /// <summary>What blue, green and red are divided by after that (PIXEL_STD).</summary>
     public static ReadOnlySpan<float> PixelStd => [57.375f, 57.120f, 58.395f];
-
-    // The three channels' 256 possible results one after the other. The original's x/255·255 returns x for every byte, so it is left out.
-    private static readonly float[] _normalized = NormalizedValues();
 
     /// <summary>Resizes a picture as the original does, byte for byte.</summary>
     /// <param name="image">The picture, of the size that <paramref name="geometry"/> was planned for.</param>
@@ -41,25 +37,24 @@ public static class ImagePreprocessor
         RequireLength(bgr.Length, geometry.ResizedLength, nameof(bgr));
         RequireLength(input.Length, geometry.InputLength, nameof(input));
         input = input[..geometry.InputLength];
-        ReadOnlySpan<float> blue = _normalized.AsSpan(0, ByteValues);
-        ReadOnlySpan<float> green = _normalized.AsSpan(ByteValues, ByteValues);
-        ReadOnlySpan<float> red = _normalized.AsSpan(2 * ByteValues, ByteValues);
         int row = geometry.Width * Channels;
         int paddedRow = geometry.PaddedWidth * Channels;
+
+        // The original's x/255·255 returns x for every byte, so it is left out.
+        float[] constants = ArrayPool<float>.Shared.Rent(2 * row);
+        Span<float> means = constants.AsSpan(0, row), deviations = constants.AsSpan(row, row);
+        Repeat(PixelMean, means);
+        Repeat(PixelStd, deviations);
         for (int y = 0; y < geometry.Height; y++)
         {
-            ReadOnlySpan<byte> from = bgr.Slice(y * row, row);
-            Span<float> to = input.Slice(y * paddedRow, paddedRow);
-            for (int x = 0; x <= from.Length - Channels; x += Channels)
-            {
-                to[x] = blue[from[x]];
-                to[x + 1] = green[from[x + 1]];
-                to[x + 2] = red[from[x + 2]];
-            }
-
+            Span<float> to = input.Slice(y * paddedRow, paddedRow), values = to[..row];
+            TensorPrimitives.ConvertTruncating(bgr.Slice(y * row, row), values);
+            TensorPrimitives.Subtract(values, means, values);
+            TensorPrimitives.Divide(values, deviations, values);
             to[row..].Clear();
         }
 
+        ArrayPool<float>.Shared.Return(constants);
         input[(geometry.Height * paddedRow)..].Clear();
     }
 
@@ -82,16 +77,10 @@ public static class ImagePreprocessor
         }
     }
 
-    private static float[] NormalizedValues()
+    private static void Repeat(ReadOnlySpan<float> channels, Span<float> row)
     {
-        var values = new float[Channels * ByteValues];
-        for (int c = 0; c < Channels; c++)
-        {
-            for (int x = 0; x < ByteValues; x++)
-                values[c * ByteValues + x] = (x - PixelMean[c]) / PixelStd[c];
-        }
-
-        return values;
+        for (; !row.IsEmpty; row = row[Channels..])
+            channels.CopyTo(row);
     }
 
     private static void RequireLength(int length, int needed, string name)

@@ -41,6 +41,9 @@ internal sealed class Pyramid
     /// <summary>Size of a level, 0 is P3.</summary>
     public MapSize this[int level] => _sizes[level];
 
+    /// <summary>A level's first cell.</summary>
+    public int Start(int level) => _starts[level];
+
     /// <summary>A level's rows of a [cells, <paramref name="channels"/>] buffer.</summary>
     public Span<float> Level(Span<float> buffer, int level, int channels) => buffer[(_starts[level] * channels)..(_starts[level + 1] * channels)];
 

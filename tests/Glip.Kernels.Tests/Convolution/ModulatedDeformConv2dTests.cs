@@ -121,6 +121,36 @@ public class ModulatedDeformConv2dTests
     }
 
     [Theory]
+    [EachIsa]
+    public void SeveralMapsAgreeWithEachAlone(SimdIsa isa)
+    {
+        // Large and small, of both kinds of blocks, one of no cells, not in the order of size; all with their own weights.
+        Case[] cases =
+        [
+            new(1, 31, 27, 11, 37, 2f), new(2, 13, 10, 11, 37, 2f), new(1, 0, 0, 11, 37, 2f), new(1, 5, 4, 11, 37, 2f), new(2, 1, 1, 11, 37, 2f),
+        ];
+        float[] x = [.. cases.SelectMany(test => test.X)], offsets = [.. cases.SelectMany(test => test.Offsets)], masks = [.. cases.SelectMany(test => test.Masks)];
+        var maps = new DeformableMap[cases.Length];
+        int y = 0, moments = 0, read = 0, moved = 0;
+        for (int i = 0; i < maps.Length; i++)
+        {
+            Case test = cases[i];
+            maps[i] = new DeformableMap(maps.Length - 1 - i, test.Height, test.Width, test.Stride, read, 18 * moved, 9 * moved, y, moments);
+            read += test.X.Length;
+            moved += test.Cells;
+            y += test.Cells * 37;
+            moments += ChannelMoments.PartialFloats(test.Cells, 37);
+        }
+
+        float[][] together = KernelProbe.Run(isa, (context, buffers) => ModulatedDeformConv2d.ForwardAll(
+            context, [.. cases.Reverse().Select(test => PackedMatrix.FromRows(context, Conv2d.ToChannelsLast(test.Weight, 37, 11, 9), 37, 99, test.Bias))], 11, maps,
+            buffers.In(x), buffers.In(offsets), buffers.In(masks), buffers.Out(y), buffers.Out(moments)));
+        float[][][] alone = [.. cases.Where(test => test.Cells > 0).Select(test => RunWithMoments(isa, test))];
+        Close.Bits([.. alone.SelectMany(results => results[0])], together[0], "results");
+        Close.Bits([.. alone.SelectMany(results => results[1])], together[1], "moments");
+    }
+
+    [Theory]
     [InlineData("mdcn_s1")]
     [InlineData("mdcn_s2")]
     [InlineData("mdcn_s2_even")]
@@ -159,6 +189,9 @@ public class ModulatedDeformConv2dTests
         Refused("masks", "masks needs 54 elements, has 53", masks: 53);
         Refused("y", "y needs 12 elements, has 11", y: 11);
         Refused("moments", "moments needs 4 elements, has 3", moments: 3);
+        var outside = new DeformableMap(0, 2, 3, 1, 0, 0, 0, -1, 0);
+        Refusal.Names("maps", $"{outside} begins before its memory", () => ModulatedDeformConv2d.ForwardAll(
+            context, [weight], 2, [outside], new float[12], new float[108], new float[54], new float[12], []));
 
         void Refused(string argument, string message, int x = 12, int stride = 1, int offsets = 108, int masks = 54, int y = 12, int moments = 0) =>
             Refusal.Names(argument, message, () => ModulatedDeformConv2d.Forward(

@@ -6,15 +6,12 @@ namespace Glip.Kernels.Tests;
 
 public class ChannelMapsTests
 {
-    // Around blocks of 96 rows.
-    private static readonly int[] s_rows = [0, 1, 95, 96, 97, 200];
-
     [Theory]
     [EachIsa]
-    public void WeightedSumAgrees(SimdIsa isa)
+    public void ActivatedSumAgrees(SimdIsa isa)
     {
-        // Around blocks of 36 rows, which small maps have.
-        foreach ((int height, int width) in ((int, int)[])[(0, 3), (1, 1), (5, 7), (4, 9), (1, 37), (12, 8), (97, 1)])
+        // Around blocks of 48 rows.
+        foreach ((int height, int width) in ((int, int)[])[(0, 3), (1, 1), (5, 7), (1, 47), (6, 8), (7, 7), (97, 1)])
         {
             foreach (int channels in (int[])[1, 15, 16, 17, 35])
             {
@@ -26,7 +23,7 @@ public class ChannelMapsTests
 
     [Theory]
     [EachIsa]
-    public void WeightedSumAgreesAtRandomSizes(SimdIsa isa) =>
+    public void ActivatedSumAgreesAtRandomSizes(SimdIsa isa) =>
         Prop.ForAll(
             Gen.Choose(1, 30).ToArbitrary(), Gen.Choose(1, 30).ToArbitrary(), Gen.Choose(1, 70).ToArbitrary(),
             (height, width, channels) => CheckSum(isa, new Case(height, width, channels), finer: true, coarser: true))
@@ -34,52 +31,20 @@ public class ChannelMapsTests
 
     [Theory]
     [EachIsa]
-    public void WeightedSumMayOverwriteAMap(SimdIsa isa)
+    public void ActivatedSumMayOverwriteAMap(SimdIsa isa)
     {
         var test = new Case(10, 10, 37);
-        float[][] apart = RunSum(isa, test, true, true);
+        float[] apart = RunSum(isa, test, true, true);
         for (int which = 0; which < 2; which++)
         {
-            float[][] over = KernelProbe.Run(isa, (context, buffers) =>
+            float[] over = KernelProbe.RunOne(isa, (context, buffers) =>
             {
                 Canary[] maps = [.. ((float[][])[test.Own, test.Finer]).Select((map, i) => i == which ? buffers.InOut(map) : buffers.In(map))];
-                ChannelMaps.WeightedSum(
-                    context, maps[0], maps[1], buffers.In(test.Coarser), test.CoarserHeight, test.CoarserWidth, test.Factors, test.Shift, test.Height, test.Width, maps[which],
-                    buffers.Out(ChannelMoments.PartialFloats(100, 37)));
+                ChannelMaps.ActivatedSum(
+                    context, maps[0], maps[1], buffers.In(test.Coarser), test.CoarserHeight, test.CoarserWidth, test.Factors, test.Shift, test.Lines, test.Height, test.Width,
+                    maps[which]);
             });
-            Close.Bits(apart[0], over[0], $"over map {which}");
-        }
-    }
-
-    [Theory]
-    [EachIsa]
-    public void DynamicReluAgrees(SimdIsa isa)
-    {
-        foreach (int rows in s_rows)
-        {
-            foreach (int channels in (int[])[1, 15, 16, 17, 35])
-            {
-                float[] x = Noise.Uniform(1, rows * channels), coefficients = Noise.Uniform(2, 4 * channels);
-                double[] expected = new double[x.Length], magnitudes = new double[x.Length];
-                for (int i = 0; i < x.Length; i++)
-                {
-                    int c = i % channels;
-                    double a1 = coefficients[c], b1 = coefficients[channels + c], a2 = coefficients[(2 * channels) + c], b2 = coefficients[(3 * channels) + c];
-                    expected[i] = Math.Max((x[i] * a1) + b1, (x[i] * a2) + b2);
-                    magnitudes[i] = Math.Max(Math.Abs(x[i] * a1) + Math.Abs(b1), Math.Abs(x[i] * a2) + Math.Abs(b2));
-                }
-
-                float[] y = KernelProbe.RunOne(isa, (context, buffers) =>
-                    ChannelMaps.DynamicRelu(context, buffers.In(x), rows, buffers.In(coefficients), buffers.Out(x.Length)));
-                Close.ToMagnitudes(expected, magnitudes, y, Tolerance.Sum(1), $"{rows} × {channels}");
-
-                float[] inPlace = KernelProbe.RunOne(isa, (context, buffers) =>
-                {
-                    Canary both = buffers.InOut(x);
-                    ChannelMaps.DynamicRelu(context, both, rows, buffers.In(coefficients), both);
-                });
-                Close.Bits(y, inPlace, $"{rows} × {channels} in place");
-            }
+            Close.Bits(apart, over, $"over map {which}");
         }
     }
 
@@ -95,7 +60,11 @@ public class ChannelMapsTests
             coefficients[i] = (i / Channels % 2 == 0 ? 2 : 1) * (coefficients[i] - 0.5f) + (i / Channels == 0 ? 1 : 0);
         foreach (SimdIsa isa in SimdIsas.Available)
         {
-            float[] y = KernelProbe.RunOne(isa, (context, buffers) => ChannelMaps.DynamicRelu(context, buffers.In(x), Rows, buffers.In(coefficients), buffers.Out(x.Length)));
+            // The sum of one map whose factor is 1.
+            float[] factors = new float[3 * Channels];
+            Array.Fill(factors, 1f, 0, Channels);
+            float[] y = KernelProbe.RunOne(isa, (context, buffers) => ChannelMaps.ActivatedSum(
+                context, buffers.In(x), [], [], 0, 0, factors, new float[Channels], buffers.In(coefficients), Rows, 1, buffers.Out(x.Length)));
             Close.ToLargest(Reference.Widen(golden["output"].Float), Layouts.ToPlanes(y, Channels), Tolerance.Layer, $"dyrelu on {isa.Name()}");
         }
     }
@@ -109,31 +78,24 @@ public class ChannelMapsTests
         Sum("coarser", "coarser needs 3 elements, has 2", coarser: 2);
         Sum("factors", "factors needs 9 elements, has 8", factors: 8);
         Sum("y", "y needs 6 elements, has 5", y: 5);
-        Sum("moments", "moments needs 6 elements, has 5", moments: 5);
-
-        KernelContext context = TestContexts.Get(SimdIsas.Best);
-        Refusal.NamesNull("context", () => ChannelMaps.DynamicRelu(null!, new float[6], 2, new float[12], new float[6]));
-        Refusal.Names("x", "x needs 6 elements, has 5", () => ChannelMaps.DynamicRelu(context, new float[5], 2, new float[12], new float[6]));
-        Refusal.Names("y", "y needs 6 elements, has 5", () => ChannelMaps.DynamicRelu(context, new float[6], 2, new float[12], new float[5]));
-        Refusal.Names("coefficients", "13 values are not four for each channel", () => ChannelMaps.DynamicRelu(context, new float[6], 2, new float[13], new float[6]));
+        Sum("lines", "lines needs 12 elements, has 11", lines: 11);
 
         static void Sum(
-            string argument, string message, int own = 6, int finer = 6, int coarser = 0, int factors = 9, int y = 6, int moments = 6, bool withContext = true)
+            string argument, string message, int own = 6, int finer = 6, int coarser = 0, int factors = 9, int lines = 12, int y = 6, bool withContext = true)
         {
             KernelContext context = withContext ? TestContexts.Get(SimdIsas.Best) : null!;
-            Refusal.Names(argument, message, () => ChannelMaps.WeightedSum(
-                context, new float[own], new float[finer], new float[coarser], 1, 1, new float[factors], new float[3], 1, 2, new float[y], new float[moments]));
+            Refusal.Names(argument, message, () => ChannelMaps.ActivatedSum(
+                context, new float[own], new float[finer], new float[coarser], 1, 1, new float[factors], new float[3], new float[lines], 1, 2, new float[y]));
         }
     }
 
-    private static float[][] RunSum(SimdIsa isa, Case test, bool finer, bool coarser) => KernelProbe.Run(isa, (context, buffers) => ChannelMaps.WeightedSum(
+    private static float[] RunSum(SimdIsa isa, Case test, bool finer, bool coarser) => KernelProbe.RunOne(isa, (context, buffers) => ChannelMaps.ActivatedSum(
         context, buffers.In(test.Own), finer ? buffers.In(test.Finer) : default(Span<float>), coarser ? buffers.In(test.Coarser) : default(Span<float>), test.CoarserHeight,
-        test.CoarserWidth, buffers.In(test.Factors), buffers.In(test.Shift), test.Height, test.Width, buffers.Out(test.Own.Length),
-        buffers.Out(ChannelMoments.PartialFloats(test.Height * test.Width, test.Channels))));
+        test.CoarserWidth, buffers.In(test.Factors), buffers.In(test.Shift), buffers.In(test.Lines), test.Height, test.Width, buffers.Out(test.Own.Length)));
 
     private static void CheckSum(SimdIsa isa, Case test, bool finer, bool coarser)
     {
-        float[][] results = RunSum(isa, test, finer, coarser);
+        float[] y = RunSum(isa, test, finer, coarser);
         List<(double[] Map, int Row)> branches = [(Reference.Widen(test.Own), 0)];
         if (finer)
             branches.Add((Reference.Widen(test.Finer), 1));
@@ -147,22 +109,22 @@ public class ChannelMapsTests
         for (int i = 0; i < expected.Length; i++)
         {
             int channel = i % test.Channels;
-            expected[i] = test.Shift[channel];
-            double magnitude = Math.Abs(expected[i]);
+            double sum = test.Shift[channel], magnitude = Math.Abs(sum);
             foreach ((double[] map, int row) in branches)
             {
                 double factor = test.Factors[(row * test.Channels) + channel];
-                expected[i] += map[i] * factor;
+                sum += map[i] * factor;
                 magnitude += Math.Abs(map[i] * factor);
             }
 
-            allowed[i] = (magnitude * Tolerance.Sum(3)) + (coarser ? Tolerance.Bilinear(test.CoarserHeight, test.CoarserWidth) : 0);
+            double slope = Math.Max(Math.Abs(Lines(0)), Math.Abs(Lines(2))), offset = Math.Max(Math.Abs(Lines(1)), Math.Abs(Lines(3)));
+            expected[i] = Math.Max((sum * Lines(0)) + Lines(1), (sum * Lines(2)) + Lines(3));
+            allowed[i] = (slope * ((magnitude * Tolerance.Sum(3)) + (coarser ? Tolerance.Bilinear(test.CoarserHeight, test.CoarserWidth) : 0))) + (offset * Tolerance.Sum(1));
+
+            double Lines(int row) => test.Lines[(row * test.Channels) + channel];
         }
 
-        Close.Within(expected, results[0], allowed, $"{test.Height} × {test.Width} × {test.Channels}, finer {finer}, coarser {coarser}");
-        float[] partials = KernelProbe.RunOne(isa, (context, buffers) => ChannelMoments.Compute(
-            context, buffers.In(results[0]), test.Height * test.Width, test.Channels, buffers.Out(results[1].Length)));
-        Close.Bits(partials, results[1], $"moments of {test.Height} × {test.Width} × {test.Channels}");
+        Close.Within(expected, y, allowed, $"{test.Height} × {test.Width} × {test.Channels}, finer {finer}, coarser {coarser}");
     }
 
     private sealed record Case(int Height, int Width, int Channels)
@@ -180,5 +142,7 @@ public class ChannelMapsTests
         public float[] Factors { get; } = Noise.Uniform(4, 3 * Channels);
 
         public float[] Shift { get; } = Noise.Uniform(5, Channels);
+
+        public float[] Lines { get; } = Noise.Uniform(6, 4 * Channels);
     }
 }

@@ -26,7 +26,7 @@ public class PortableBitsTests
             PackedMatrix.FromRows(context, Noise.Uniform(15, 33 * 9 * 40), 33, 9 * 40, Noise.Uniform(16, 33)), y))),
         ["attention"] = ("34da9c3ec205dc57", context => Map(Noise.Uniform(17, 45 * 3 * 80, 2), 45 * 80, (x, y) => MultiHeadAttention.Forward(
             context, x, 45, 80, 4, float.PositiveInfinity, Noise.Uniform(18, 45), y))),
-        ["resize"] = ("111374ad61209a35", context => Map(Noise.Uniform(19, 5 * 7 * 21), 11 * 9 * 21, (x, y) => BilinearResize.AlignCorners(context, x, 5, 7, 21, y, 11, 9))),
+        ["enlarged means"] = ("7ea7707412e076e5", context => Map(Noise.Uniform(19, 5 * 7 * 21), 21, (x, y) => BilinearResize.Means(context, x, 5, 7, 21, 11, 9, y))),
     };
 
     public static TheoryData<string> Kernels() => [.. s_kernels.Keys];

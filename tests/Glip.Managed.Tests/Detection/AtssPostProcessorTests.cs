@@ -144,11 +144,9 @@ public class AtssPostProcessorTests
         var processor = new AtssPostProcessor(new());
         var scratch = new AtssScratch();
 
-        // The first calls grow the buffers and run what the runtime prepares once.
-        _ = Allocated(() => head.Select(processor, scratch));
-        _ = Allocated(() => new Candidate[100]);
-        long result = Allocated(() => new Candidate[100]);
-        long call = Allocated(() => head.Select(processor, scratch));
+        // The first calls grow the buffers and run what the runtime prepares once; a collection in the middle of a call, other tests' doing, counts what it leaves unused.
+        long result = Enumerable.Range(0, 5).Min(_ => Allocated(() => new Candidate[100]));
+        long call = Enumerable.Range(0, 5).Min(_ => Allocated(() => head.Select(processor, scratch)));
 
         Assert.Equal(result, call);
 

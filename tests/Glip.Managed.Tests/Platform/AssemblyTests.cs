@@ -27,7 +27,6 @@ public partial class AssemblyTests
         ["PngDecoder._interlacedPasses"] = "a constant of the format, only read",
         ["PngDecoder._singlePass"] = "a constant of the format, only read",
         ["ImageFile._decoders"] = "the list of formats, only read; decoders have no fields",
-        ["ImagePreprocessor._normalized"] = "computed once, only read",
         ["JpegForwardDct._cosines"] = "computed once, only read",
         ["JpegForwardDct._transposed"] = "computed once, only read",
         ["LabelFont._drawn"] = "letters, decoded at first use, only read",

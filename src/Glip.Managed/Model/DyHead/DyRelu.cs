@@ -22,17 +22,15 @@ internal sealed class DyRelu
         _expand = weights.Linear("fc.2", 4 * channels, inner);
     }
 
-    /// <summary>x [cells, C] to y, with <paramref name="means"/> [C] the means of x.</summary>
-    public void Forward(ForwardPass pass, ReadOnlySpan<float> x, int cells, ReadOnlySpan<float> means, Span<float> y)
+    /// <summary>The lines [4, C] of a map with these <paramref name="means"/> [C]: slopes and offsets a1, b1, a2, b2.</summary>
+    public void Lines(ForwardPass pass, ReadOnlySpan<float> means, Span<float> lines)
     {
         using WorkspaceBuffer squeezed = pass.Rent(_channels / Reduction);
-        using WorkspaceBuffer coefficients = pass.Rent(4 * _channels);
         Gemm.Linear(pass.Kernels, means, 1, _squeeze, squeezed, Activation.Relu);
-        Gemm.Linear(pass.Kernels, squeezed, 1, _expand, coefficients);
-        Elementwise.HardSigmoid(pass.Kernels, coefficients, coefficients);
+        Gemm.Linear(pass.Kernels, squeezed, 1, _expand, lines);
+        Elementwise.HardSigmoid(pass.Kernels, lines, lines);
         if (!pass.IsPlanning)
-            ToLines(coefficients);
-        ChannelMaps.DynamicRelu(pass.Kernels, x, cells, coefficients, y);
+            ToLines(lines);
     }
 
     /// <summary>hsig values in the order a1, b1, a2, b2 to slopes 2(a1 − ½) + 1 and 2(a2 − ½), and offsets b − ½.</summary>
