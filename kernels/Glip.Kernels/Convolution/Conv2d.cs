@@ -138,20 +138,18 @@ internal unsafe struct ConvMap<TSource>(TSource source, int rows, PackedView wei
     /// <summary>Receives each block's <see cref="ChannelMoments"/>, if not null.</summary>
     public readonly float* Moments = moments;
 
-    private int _blockRows;
-
     /// <summary>Its first part of the job.</summary>
     public int FirstPart { get; private set; }
 
     /// <summary>Cells of a part: whole blocks of <see cref="ChannelMoments"/>.</summary>
-    public readonly int BlockRows => _blockRows;
+    public int BlockRows { get; private set; }
 
-    public readonly int Parts => (Rows + _blockRows - 1) / _blockRows;
+    public readonly int Parts => (Rows + BlockRows - 1) / BlockRows;
 
     /// <summary>Where a part keeps its products, behind the panel.</summary>
-    public readonly int PanelFloats => GemmCore.PanelFloats(_blockRows);
+    public readonly int PanelFloats => GemmCore.PanelFloats(BlockRows);
 
-    public readonly long ScratchFloats => PanelFloats + ((long)GemmCore.PaddedRows(_blockRows) * Weight.PaddedColumns);
+    public readonly long ScratchFloats => PanelFloats + ((long)GemmCore.PaddedRows(BlockRows) * Weight.PaddedColumns);
 
     public readonly long MultiplyAdds => (long)Rows * Weight.Depth * Weight.Columns;
 
@@ -159,7 +157,7 @@ internal unsafe struct ConvMap<TSource>(TSource source, int rows, PackedView wei
     public void Share(int workers, int firstPart)
     {
         int unit = ChannelMoments.BlockRows(Rows);
-        _blockRows = unit * EvenShares.Size(ChannelMoments.Blocks(Rows), 1, GemmCore.BlockRows / unit, workers);
+        BlockRows = unit * EvenShares.Size(ChannelMoments.Blocks(Rows), 1, GemmCore.BlockRows / unit, workers);
         FirstPart = firstPart;
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Numerics.Tensors;
 
 namespace Glip.Managed.Imaging;
@@ -41,8 +40,8 @@ public static class ImagePreprocessor
         int paddedRow = geometry.PaddedWidth * Channels;
 
         // The original's x/255·255 returns x for every byte, so it is left out.
-        float[] constants = ArrayPool<float>.Shared.Rent(2 * row);
-        Span<float> means = constants.AsSpan(0, row), deviations = constants.AsSpan(row, row);
+        using var constants = new PooledArray<float>(2 * row);
+        Span<float> means = constants.Span[..row], deviations = constants.Span[row..];
         Repeat(PixelMean, means);
         Repeat(PixelStd, deviations);
         for (int y = 0; y < geometry.Height; y++)
@@ -54,7 +53,6 @@ public static class ImagePreprocessor
             to[row..].Clear();
         }
 
-        ArrayPool<float>.Shared.Return(constants);
         input[(geometry.Height * paddedRow)..].Clear();
     }
 
@@ -65,16 +63,9 @@ public static class ImagePreprocessor
     /// <exception cref="ArgumentException">Sizes do not belong together, or <paramref name="input"/> is too short.</exception>
     public static void Prepare(ImageView image, in ImageGeometry geometry, Span<float> input)
     {
-        byte[] bgr = ArrayPool<byte>.Shared.Rent(geometry.ResizedLength);
-        try
-        {
-            Resize(image, geometry, bgr);
-            Normalize(bgr, geometry, input);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(bgr);
-        }
+        using var bgr = new PooledArray<byte>(geometry.ResizedLength);
+        Resize(image, geometry, bgr.Span);
+        Normalize(bgr.Span, geometry, input);
     }
 
     private static void Repeat(ReadOnlySpan<float> channels, Span<float> row)

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics;
 using System.Runtime.Intrinsics;
 
@@ -190,20 +189,6 @@ public static class PillowResize
             _first.Dispose();
             _count.Dispose();
             _weights.Dispose();
-        }
-    }
-
-    /// <summary>An array of the shared pool for the length of a using block; length 0 rents nothing.</summary>
-    private readonly struct PooledArray<T>(int length) : IDisposable
-    {
-        private readonly T[]? _array = length == 0 ? null : ArrayPool<T>.Shared.Rent(length);
-
-        public Span<T> Span => _array.AsSpan(0, length);
-
-        public void Dispose()
-        {
-            if (_array is not null)
-                ArrayPool<T>.Shared.Return(_array);
         }
     }
 }
