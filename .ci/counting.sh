@@ -1,5 +1,9 @@
 # How .ci/run counts. Sourced by it; adds to $passed and $failed.
 
+# What failed, said again at the end: nobody sees it in the middle of 3,000 lines. A file, because parts run beside others.
+failures=$(mktemp)
+trap 'rm -f "$failures"' EXIT
+
 # check NAME COMMAND...: one check, one count
 check() {
   local name=$1
@@ -19,7 +23,12 @@ skip() {
 
 fail() {
   failed=$((failed + 1))
-  echo "FAILED: $1"
+  echo "FAILED: $1" | tee -a "$failures"
+}
+
+# remember NAME LOG LINES: what a log says of failures; LINES is the address that sed knows them by
+remember() {
+  sed -nE "$3 p" "$2" | sed "s|^|$1: |" >>"$failures"
 }
 
 # counted NAME COMMAND...: a program that closes with "N passed, N failed" and counts for itself
@@ -31,6 +40,7 @@ counted() {
   "$@" 2>&1 | tee "$log"
   local status=${PIPESTATUS[0]} sums
   sums=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed.*/\1 \2/p' "$log" | tail -1)
+  remember "$name" "$log" '/^(FAIL|FAILED:|ERROR) /'
   rm -f "$log"
   add "$name" "$status" "${sums:-0 0}"
 }
@@ -44,6 +54,7 @@ tests() {
   env GLIP_EXPECT_ISA="$isa" "$@" dotnet test -c Release --no-build 2>&1 | tee "$log"
   local status=${PIPESTATUS[0]} sums
   sums=$(sed -nE 's/.*(Passed|Failed)! +- Failed: +([0-9]+), Passed: +([0-9]+).*/\3 \2/p' "$log" | awk '{p += $1; f += $2} END {print p + 0, f + 0}')
+  remember "$name" "$log" '/^ *Failed .*\[/,/Stack Trace:/'
   rm -f "$log"
   add "$name" "$status" "$sums"
 }

@@ -1,5 +1,6 @@
 using Glip.Managed;
 using Glip.Managed.Text;
+using Glip.Tests.Memory;
 
 namespace Glip.Tests.Detector;
 
@@ -19,7 +20,7 @@ public class AllocationTests
     {
         using GlipDetector detector = SmallModel.Load(threads);
         Detect(detector, s_none);
-        Assert.Equal(0, Allocated(() => Detect(detector, s_none)));
+        Assert.Equal(0, AllocatedBytes.OfProcess(() => Detect(detector, s_none)));
     }
 
     [Theory]
@@ -31,13 +32,13 @@ public class AllocationTests
         IReadOnlyList<Detection> all = Detect(detector, s_none with { Threshold = 0 });
         Assert.True(all.Count >= 30, $"{all.Count} detections are too few to tell");
         Detection first = all[0];
-        long size = Allocated(() => GC.KeepAlive(new Detection(first.Box, first.Score, first.Label, first.Phrase)));
+        long size = AllocatedBytes.OfProcess(() => GC.KeepAlive(new Detection(first.Box, first.Score, first.Label, first.Phrase)));
         foreach (int wanted in (int[])[1, 2, 10, all.Count])
         {
             DetectOptions options = s_none with { Threshold = wanted == all.Count ? 0 : all[wanted].Score };
             int count = Detect(detector, options).Count;
             Assert.InRange(count, 1, wanted);
-            Assert.Equal(ArrayHeader + (count * (sizeof(long) + size)), Allocated(() => Detect(detector, options)));
+            Assert.Equal(ArrayHeader + (count * (sizeof(long) + size)), AllocatedBytes.OfProcess(() => Detect(detector, options)));
         }
     }
 
@@ -54,7 +55,7 @@ public class AllocationTests
 
         // The change of size costs a plan, the second call nothing.
         Detect(detector, s_none);
-        Assert.Equal(0, Allocated(() => Detect(detector, s_none)));
+        Assert.Equal(0, AllocatedBytes.OfProcess(() => Detect(detector, s_none)));
         Assert.Equal(reserved, detector.ReservedBytes);
     }
 
@@ -87,11 +88,11 @@ public class AllocationTests
         using ImageFeatures features = detector.Encode(s_picture.View, s_none);
         Call();
         long reserved = detector.ReservedBytes;
-        Assert.Equal(0, Allocated(Call));
+        Assert.Equal(0, AllocatedBytes.OfProcess(Call));
         Assert.Equal(reserved, detector.ReservedBytes);
 
         // Features are what encoding allocates: the object, its values and the pyramid's sizes are of the plan.
-        long encoding = Allocated(() => detector.Encode(s_picture.View, s_none).Dispose());
+        long encoding = AllocatedBytes.OfProcess(() => detector.Encode(s_picture.View, s_none).Dispose());
         Assert.InRange(encoding, features.Bytes, features.Bytes + 200);
 
         void Call() => detector.Detect(features, labels, s_none);
@@ -132,21 +133,4 @@ public class AllocationTests
 
     private static IReadOnlyList<Detection> Detect(GlipDetector detector, DetectOptions options) =>
         detector.Detect(s_picture.View, SmallModel.Prompt, options);
-
-    /// <summary>
-    /// Bytes that all threads together allocate in one call: the least of several, because the runtime allocates now and then on its own,
-    /// and a collection may empty the shared array pool.
-    /// </summary>
-    private static long Allocated(Action call)
-    {
-        long least = long.MaxValue;
-        for (int i = 0; i < 10; i++)
-        {
-            long before = GC.GetTotalAllocatedBytes(precise: true);
-            call();
-            least = Math.Min(least, GC.GetTotalAllocatedBytes(precise: true) - before);
-        }
-
-        return least;
-    }
 }
