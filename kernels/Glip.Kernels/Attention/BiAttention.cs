@@ -9,7 +9,7 @@ namespace Glip.Kernels;
 /// <remarks>
 /// <para>Per head h, <c>S_h = (X Wq_hᵀ + b_q)(K_h)ᵀ/√d = X·M_hᵀ + c_h</c> with <c>M_h = K_h Wq_h/√d</c>, and <c>A_h Vl_h Wo_hᵀ = A_h·U_h</c> with
 /// <c>U_h = Vl_h Wo_hᵀ</c>: both are [tokens, C] matrices a head, so nothing of size N × 2048 is ever formed (specification, section 13 ii).</para>
-/// <para>The text side needs a softmax over all visual tokens at once: each of a fixed number of slices keeps a running maximum, sum and weighted
+/// <para>The text side needs a softmax over all visual tokens at once: each of a fixed number of slices keeps a level near the running maximum, a sum and a weighted
 /// sum of X (online softmax), merged at the end in order. The result does not depend on the number of workers.</para>
 /// </remarks>
 public static unsafe class BiAttention
@@ -24,6 +24,9 @@ public static unsafe class BiAttention
 
     // e^-16: differences of up to 16 are rounded by at most 2^-21.
     private const float LeastSum = 1.1e-7f;
+
+    // A column's level follows its largest score only once that is so much higher: until then weights grow to e^8 at most, and what was summed need not be rescaled.
+    private const float MostAboveLevel = 8f;
 
     // Lanes of the widest vector.
     private const int MostLanes = 16;
@@ -151,7 +154,7 @@ public static unsafe class BiAttention
         }
     }
 
-    /// <summary>Where things lie in the working memory: of each group of heads both packed right sides; then of each slice and group maxima, sums and weighted sums.</summary>
+    /// <summary>Where things lie in the working memory: of each group of heads both packed right sides; then of each slice and group levels, sums and weighted sums.</summary>
     private readonly struct Layout
     {
         private readonly PanelLayout _panels;
@@ -190,7 +193,7 @@ public static unsafe class BiAttention
 
         public nint TotalFloats => SliceOffset + (Slices * Groups * GroupFloats);
 
-        /// <summary>Floats of a group's maxima, sums and weighted sums of one slice.</summary>
+        /// <summary>Floats of a group's levels, sums and weighted sums of one slice.</summary>
         public nint GroupFloats { get; }
 
         private nint ValueOffset => Groups * _scoreFloats;
@@ -213,8 +216,8 @@ public static unsafe class BiAttention
         /// <summary>Where a slice begins. Each is shorter than the one before, from 2n + 3 shares for the first of n to 5 for the last: who is done early finds a short one.</summary>
         public int FirstRow(int slice, int rows) => (int)((long)rows * slice * ((2 * Slices) + 4 - slice) / (Slices * (Slices + 4)));
 
-        /// <summary>A group's maxima of one slice; its sums follow, then its weighted sums.</summary>
-        public float* Maxima(float* memory, int slice, int group) => memory + SliceOffset + ((((nint)slice * Groups) + group) * GroupFloats);
+        /// <summary>A group's levels of one slice; its sums follow, then its weighted sums.</summary>
+        public float* Levels(float* memory, int slice, int group) => memory + SliceOffset + ((((nint)slice * Groups) + group) * GroupFloats);
     }
 
     /// <summary>Where the visual side's rows lie: what scores and the text side's sums are made of, and where the image side's result goes, perhaps the same place.</summary>
@@ -258,9 +261,9 @@ public static unsafe class BiAttention
             int wideTokens = _layout.WideTokens, wideChannels = _layout.WideChannels;
             for (int g = 0; g < _layout.Groups; g++)
             {
-                float* maxima = _layout.Maxima(_memory, part, g);
-                new Span<float>(maxima, wideTokens).Fill(float.NegativeInfinity);
-                new Span<float>(maxima + wideTokens, checked((int)_layout.GroupFloats) - wideTokens).Clear();
+                float* levels = _layout.Levels(_memory, part, g);
+                new Span<float>(levels, wideTokens).Fill(float.NegativeInfinity);
+                new Span<float>(levels + wideTokens, checked((int)_layout.GroupFloats) - wideTokens).Clear();
             }
 
             float* lanes = scratch + GemmCore.PanelFloats(GemmCore.BlockRows);
@@ -284,17 +287,18 @@ public static unsafe class BiAttention
                 {
                     GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref queries, block, _layout.ScoreView(_memory, g), scores, wideTokens, scratch);
 
-                    // Text side: weights of this block against the running maxima, then weighted += weightsᵀ·X.
-                    float* maxima = _layout.Maxima(_memory, part, g), sums = maxima + wideTokens, weighted = sums + wideTokens;
+                    // Text side: weights of this block against the levels, then weighted += weightsᵀ·X.
+                    float* levels = _layout.Levels(_memory, part, g), sums = levels + wideTokens, weighted = sums + wideTokens;
                     for (int j = 0; j < wideTokens; j += TOps.Width)
-                        OnlineSoftmax<TOps, TVec>(scores + j, weights + j, wideTokens, block, _clamp, maxima + j, sums + j);
-                    RescaleWeighted<TOps, TVec>(weights + ((nint)block * wideTokens), weighted);
+                        OnlineSoftmax<TOps, TVec>(scores + j, weights + j, wideTokens, block, _clamp, levels + j, sums + j);
+                    if (row0 > first)
+                        RescaleWeighted<TOps, TVec>(weights + ((nint)block * wideTokens), weighted);
                     var left = new TransposedRows(weights, wideTokens);
                     GemmCore.MultiplyAll<TransposedRows, TOps, TVec, TTile>(ref left, _layout.GroupTokens, right, weighted, wideChannels, scratch);
 
                     // Image side: softmax over the real tokens of each head, then update += A·U, from b on.
                     float* factors = weights + ((nint)block * wideTokens);
-                    ColumnFactors<TOps, TVec>(maxima, factors);
+                    ColumnFactors<TOps, TVec>(levels, factors);
                     for (int i = 0; i < block; i++)
                     {
                         nint row = (nint)i * wideTokens;
@@ -317,15 +321,15 @@ public static unsafe class BiAttention
         }
 
         /// <summary>
-        /// For a vector of columns: clamps scores, raises the maxima, turns scores into weights, updates the sums; the factor for older sums goes into the row after the block.
+        /// For a vector of columns: clamps scores, raises the levels, turns scores into weights, updates the sums; the factor for older sums goes into the row after the block.
         /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void OnlineSoftmax<TOps, TVec>(float* scores, float* weights, nint stride, int rows, float clamp, float* maxima, float* sums)
+        private static void OnlineSoftmax<TOps, TVec>(float* scores, float* weights, nint stride, int rows, float clamp, float* levels, float* sums)
             where TOps : struct, ISimd<TVec>
             where TVec : unmanaged
         {
             TVec low = TOps.Broadcast(-clamp), high = TOps.Broadcast(clamp);
-            TVec before = TOps.Load(maxima), max = before;
+            TVec before = TOps.Load(levels), max = before;
             for (int i = 0; i < rows; i++)
             {
                 TVec score = TOps.Min(TOps.Max(TOps.Load(scores + (i * stride)), low), high);
@@ -333,17 +337,17 @@ public static unsafe class BiAttention
                 max = TOps.Max(max, score);
             }
 
-            TVec sum = TOps.Broadcast(0f);
+            TVec level = TOps.SelectLess(TOps.Add(before, TOps.Broadcast(MostAboveLevel)), max, max, before), sum = TOps.Broadcast(0f);
             for (int i = 0; i < rows; i++)
             {
-                TVec e = VectorMath.Exp<TOps, TVec>(TOps.Subtract(TOps.Load(scores + (i * stride)), max));
+                TVec e = VectorMath.Exp<TOps, TVec>(TOps.Subtract(TOps.Load(scores + (i * stride)), level));
                 TOps.Store(e, weights + (i * stride));
                 sum = TOps.Add(sum, e);
             }
 
-            TVec rescale = VectorMath.Exp<TOps, TVec>(TOps.Subtract(before, max));
+            TVec rescale = VectorMath.Exp<TOps, TVec>(TOps.Subtract(before, level));
             TOps.Store(TOps.MultiplyAdd(TOps.Load(sums), rescale, sum), sums);
-            TOps.Store(max, maxima);
+            TOps.Store(level, levels);
             TOps.Store(rescale, weights + (rows * stride));
         }
 
@@ -359,16 +363,16 @@ public static unsafe class BiAttention
             }
         }
 
-        /// <summary>For each head's real tokens: e to the power of a column's maximum less the head's largest.</summary>
+        /// <summary>For each head's real tokens: e to the power of a column's level less the head's largest.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private void ColumnFactors<TOps, TVec>(float* maxima, float* factors)
+        private void ColumnFactors<TOps, TVec>(float* levels, float* factors)
             where TOps : struct, ISimd<TVec>
             where TVec : unmanaged
         {
             for (int head = 0; head < _layout.GroupTokens; head += _tokens)
             {
-                Rows.Copy<TOps, TVec>(maxima + head, factors + head, _attended);
-                Rows.ExpSum<TOps, TVec>(factors + head, _attended, Rows.Max<TOps, TVec>(maxima + head, _attended));
+                Rows.Copy<TOps, TVec>(levels + head, factors + head, _attended);
+                Rows.ExpSum<TOps, TVec>(factors + head, _attended, Rows.Max<TOps, TVec>(levels + head, _attended));
             }
         }
 
@@ -392,7 +396,7 @@ public static unsafe class BiAttention
         }
 
         /// <summary>
-        /// <see cref="TokenSoftmax"/> of a row without another exponential: a weight e^(s − column's maximum) times the column's factor is e^(s − c) with one c for the whole
+        /// <see cref="TokenSoftmax"/> of a row without another exponential: a weight e^(s − column's level) times the column's factor is e^(s − c) with one c for the whole
         /// head, and softmax does not depend on c. False if a head's scores are so far below c that rounded differences would be seen.
         /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -483,19 +487,19 @@ public static unsafe class BiAttention
             var (group, column) = Math.DivRem(part, _layout.GroupTokens);
             float max = float.NegativeInfinity, sum = 0;
             for (int s = 0; s < _layout.Slices; s++)
-                max = SimdScalar.Max(max, _layout.Maxima(_memory, s, group)[column]);
+                max = SimdScalar.Max(max, _layout.Levels(_memory, s, group)[column]);
             for (int s = 0; s < _layout.Slices; s++)
-                sum += _layout.Maxima(_memory, s, group)[_layout.WideTokens + column] * Factor(s, group, column, max);
+                sum += _layout.Levels(_memory, s, group)[_layout.WideTokens + column] * Factor(s, group, column, max);
             float* target = _y + ((nint)part * _layout.Channels);
             new Span<float>(target, _layout.Channels).Clear();
             for (int s = 0; s < _layout.Slices; s++)
             {
-                float* weighted = _layout.Maxima(_memory, s, group) + (2 * _layout.WideTokens) + ((nint)column * _layout.WideChannels);
+                float* weighted = _layout.Levels(_memory, s, group) + (2 * _layout.WideTokens) + ((nint)column * _layout.WideChannels);
                 Rows.AddScaled<TOps, TVec>(weighted, Factor(s, group, column, max) / sum, target, _layout.Channels);
             }
         }
 
         private float Factor(int slice, int group, int column, float max) =>
-            VectorMath.Exp<SimdScalar, float>(_layout.Maxima(_memory, slice, group)[column] - max);
+            VectorMath.Exp<SimdScalar, float>(_layout.Levels(_memory, slice, group)[column] - max);
     }
 }

@@ -65,12 +65,28 @@ public static unsafe class FeedForward
 
             var normed = new DenseRows(outer, channels);
             GemmCore.Multiply<DenseRows, TOps, TVec, TTile>(ref normed, 0, rows, _expand, hidden, _expand.PaddedColumns, scratch);
-            Rows.Map<GeluFunction, TOps, TVec>(hidden, hidden, rows * _expand.PaddedColumns);
 
-            var activated = new DenseRows(hidden, _expand.PaddedColumns);
-            GemmCore.Multiply<DenseRows, TOps, TVec, TTile>(ref activated, 0, rows, _reduce, outer, _reduce.PaddedColumns, scratch);
+            var activated = new ActivatedRows(hidden, _expand.PaddedColumns);
+            GemmCore.Multiply<ActivatedRows, TOps, TVec, TTile>(ref activated, 0, rows, _reduce, outer, _reduce.PaddedColumns, scratch);
             for (int i = 0; i < rows; i++)
                 Rows.Add<TOps, TVec>(outer + (i * _reduce.PaddedColumns), x + (i * channels), x + (i * channels), channels);
+        }
+    }
+
+    /// <summary>GELU of rows in memory.</summary>
+    private readonly struct ActivatedRows(float* rows, nint stride) : IRowSource
+    {
+        private readonly float* _rows = rows;
+        private readonly nint _stride = stride;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Fill<TOps, TVec>(int row0, int rows, int k0, int depth, float* panel)
+            where TOps : struct, ISimd<TVec>
+            where TVec : unmanaged
+        {
+            float* source = _rows + (row0 * _stride) + k0;
+            for (int i = 0; i < rows; i++)
+                Rows.Map<GeluFunction, TOps, TVec>(source + (i * _stride), panel + (i * GemmCore.RowStride), depth);
         }
     }
 }

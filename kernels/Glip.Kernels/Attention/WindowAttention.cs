@@ -138,9 +138,12 @@ public static unsafe class WindowAttention
 
         public int Parts { get; }
 
-        public long ScratchFloats => AttentionFloats + (GroupRows * (_shape.Channels + (long)QkvStride)) + GemmCore.PanelFloats(GemmCore.BlockRows);
+        public long ScratchFloats => CellFloats + AttentionFloats + (GroupRows * (_shape.Channels + (long)QkvStride)) + GemmCore.PanelFloats(GemmCore.BlockRows);
 
         private long AttentionFloats { get; }
+
+        /// <summary>For the address of each row's cell.</summary>
+        private int CellFloats => GroupRows * sizeof(float*) / sizeof(float);
 
         private int GroupRows => GemmCore.PaddedRows(_group * _shape.Tokens);
 
@@ -155,15 +158,18 @@ public static unsafe class WindowAttention
         {
             int channels = _shape.Channels, tokens = _shape.Tokens;
             int first = part * _group, windows = Math.Min(_group, _shape.Windows - first), rows = windows * tokens;
-            float* normed = scratch + AttentionFloats;
+            float** cellOf = (float**)scratch;
+            float* attention = scratch + CellFloats;
+            float* normed = attention + AttentionFloats;
             float* qkv = normed + ((nint)GroupRows * channels);
             float* panel = qkv + ((nint)GroupRows * QkvStride);
 
-            // Only cells of the map are projected; padding has the bias for queries, keys and values, and no output.
+            // Where each row's cell is, or null, is found once: it takes divisions. Only cells of the map are projected; padding has the bias for queries, keys and values,
+            // and no output.
             int cells = 0;
             for (int row = 0; row < rows; row++)
             {
-                float* cell = Cell(first + (row / tokens), row % tokens);
+                float* cell = cellOf[row] = Cell(first + (row / tokens), row % tokens);
                 if (cell is not null)
                     Rows.LayerNorm<TOps, TVec>(cell, _gamma, _beta, _eps, normed + ((nint)cells++ * channels), channels);
             }
@@ -171,45 +177,44 @@ public static unsafe class WindowAttention
             var source = new DenseRows(normed, channels);
             int stride = _qkv.PaddedColumns;
             GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, cells, _qkv, qkv, stride, panel);
-            Spread<TOps, TVec>(first, rows, cells, qkv, stride);
+            Spread<TOps, TVec>(cellOf, rows, cells, qkv, stride);
             float* y = normed;
             for (int window = 0; window < windows; window++)
-                y += (nint)Attend<TOps, TVec, TTile>(first + window, qkv + ((nint)window * tokens * stride), stride, y, scratch) * channels;
+                y += (nint)Attend<TOps, TVec, TTile>(first + window, cellOf + (window * tokens), qkv + ((nint)window * tokens * stride), stride, y, attention) * channels;
 
             stride = _projection.PaddedColumns;
             GemmCore.MultiplyAll<DenseRows, TOps, TVec, TTile>(ref source, cells, _projection, qkv, stride, panel);
             float* update = qkv;
             for (int row = 0; row < rows; row++)
             {
-                float* cell = Cell(first + (row / tokens), row % tokens);
-                if (cell is null)
+                if (cellOf[row] is null)
                     continue;
-                Rows.Add<TOps, TVec>(update, cell, cell, channels);
+                Rows.Add<TOps, TVec>(update, cellOf[row], cellOf[row], channels);
                 update += stride;
             }
         }
 
         /// <summary>Moves the rows of cells to their windows' places, from the back, and gives padding its values.</summary>
-        private void Spread<TOps, TVec>(int first, int rows, int cells, float* qkv, int stride)
+        private void Spread<TOps, TVec>(float** cellOf, int rows, int cells, float* qkv, int stride)
             where TOps : struct, ISimd<TVec>
             where TVec : unmanaged
         {
             // From here on down every row is where it belongs.
             for (int row = rows - 1; row >= cells; row--)
             {
-                bool real = Cell(first + (row / _shape.Tokens), row % _shape.Tokens) is not null;
-                Rows.Copy<TOps, TVec>(real ? qkv + ((nint)(--cells) * stride) : _qkv.Bias, qkv + ((nint)row * stride), stride);
+                Rows.Copy<TOps, TVec>(cellOf[row] is not null ? qkv + ((nint)(--cells) * stride) : _qkv.Bias, qkv + ((nint)row * stride), stride);
             }
         }
 
         /// <summary>Attention of one window.</summary>
         /// <param name="window">Its number.</param>
+        /// <param name="cellOf">Its tokens' cells, null for padding.</param>
         /// <param name="qkv">Its tokens' queries, keys and values.</param>
         /// <param name="stride">Floats from one token to the next.</param>
         /// <param name="y">Receives the rows of the tokens that are cells of the map.</param>
         /// <param name="scratch">For the products.</param>
         /// <returns>How many these are.</returns>
-        private int Attend<TOps, TVec, TTile>(int window, float* qkv, int stride, float* y, float* scratch)
+        private int Attend<TOps, TVec, TTile>(int window, float** cellOf, float* qkv, int stride, float* y, float* scratch)
             where TOps : struct, ISimd<TVec>
             where TVec : unmanaged
             where TTile : struct, IGemmMicroKernel
@@ -218,10 +223,9 @@ public static unsafe class WindowAttention
             float scale = 1f / MathF.Sqrt(headDim);
             byte* bands = stackalloc byte[tokens];
             bool masked = _shape.Shift > 0 && FillBands(window, bands);
-            bool* real = stackalloc bool[tokens];
             int cells = 0;
             for (int i = 0; i < tokens; i++)
-                cells += (real[i] = Cell(window, i) is not null) ? 1 : 0;
+                cells += cellOf[i] is not null ? 1 : 0;
             var core = new AttentionCore(scratch, tokens, headDim, TTile.Layout);
             int wide = core.ScoreStride;
             for (int head = 0; head < _shape.Heads; head++)
@@ -249,7 +253,7 @@ public static unsafe class WindowAttention
                 float* target = y + (head * headDim);
                 for (int i = 0; i < tokens; i++)
                 {
-                    if (!real[i])
+                    if (cellOf[i] is null)
                         continue;
                     Rows.Copy<TOps, TVec>(core.OutputRow(i), target, headDim);
                     target += channels;

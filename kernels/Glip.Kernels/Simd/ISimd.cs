@@ -39,6 +39,15 @@ internal unsafe interface ISimd<TVec>
     /// <summary><c>a &lt; b ? x : y</c> per lane.</summary>
     static abstract TVec SelectLess(TVec a, TVec b, TVec x, TVec y);
 
+    /// <summary>Whether <c>a &lt; b</c> in any lane.</summary>
+    static abstract bool AnyLess(TVec a, TVec b);
+
+    /// <summary>Whether <see cref="NormalTail"/> exists: only where one instruction looks up enough constants.</summary>
+    static virtual bool HasNormalTail => false;
+
+    /// <summary>The lower tail Φ(−<paramref name="u"/>) of the normal distribution for u from 0 to 5.75, within 2 ulp.</summary>
+    static virtual TVec NormalTail(TVec u) => throw new NotSupportedException();
+
     /// <summary>2 to the power of <paramref name="n"/>, which holds whole numbers from −126 to 127.</summary>
     static abstract TVec PowerOfTwo(TVec n);
 

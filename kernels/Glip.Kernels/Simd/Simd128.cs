@@ -51,6 +51,9 @@ internal readonly unsafe struct Simd128 : ISimd<Vec>
     public static Vec SelectLess(Vec a, Vec b, Vec x, Vec y) => Vector128.ConditionalSelect(Vector128.LessThan(a, b), x, y);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool AnyLess(Vec a, Vec b) => Vector128.LessThanAny(a, b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec PowerOfTwo(Vec n) => ((Vector128.ConvertToInt32Native(n) + Vector128.Create(127)) << 23).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -50,6 +50,9 @@ internal readonly unsafe struct Simd256 : ISimd<Vec>
     public static Vec SelectLess(Vec a, Vec b, Vec x, Vec y) => Vector256.ConditionalSelect(Vector256.LessThan(a, b), x, y);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool AnyLess(Vec a, Vec b) => Vector256.LessThanAny(a, b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec PowerOfTwo(Vec n) => ((Vector256.ConvertToInt32Native(n) + Vector256.Create(127)) << 23).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -61,7 +64,7 @@ internal readonly unsafe struct Simd256 : ISimd<Vec>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vec a) => Vector256.Sum(a);
+    public static float Sum(Vec a) => Vector128.Sum(a.GetLower() + a.GetUpper());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float MaxAcross(Vec a) => Simd128.MaxAcross(Vector128.MaxNative(a.GetLower(), a.GetUpper()));

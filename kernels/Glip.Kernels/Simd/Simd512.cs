@@ -6,7 +6,7 @@ using Vec = System.Runtime.Intrinsics.Vector512<float>;
 namespace Glip.Kernels;
 
 /// <summary>512-bit vectors: AVX-512.</summary>
-internal readonly unsafe struct Simd512 : ISimd<Vec>
+internal readonly unsafe partial struct Simd512 : ISimd<Vec>
 {
     public static int Width => Vec.Count;
 
@@ -50,6 +50,9 @@ internal readonly unsafe struct Simd512 : ISimd<Vec>
     public static Vec SelectLess(Vec a, Vec b, Vec x, Vec y) => Vector512.ConditionalSelect(Vector512.LessThan(a, b), x, y);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool AnyLess(Vec a, Vec b) => Vector512.LessThanAny(a, b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec PowerOfTwo(Vec n) => ((Vector512.ConvertToInt32Native(n) + Vector512.Create(127)) << 23).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -63,7 +66,7 @@ internal readonly unsafe struct Simd512 : ISimd<Vec>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Sum(Vec a) => Vector512.Sum(a);
+    public static float Sum(Vec a) => Simd256.Sum(a.GetLower() + a.GetUpper());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float MaxAcross(Vec a) => Simd256.MaxAcross(Vector256.MaxNative(a.GetLower(), a.GetUpper()));

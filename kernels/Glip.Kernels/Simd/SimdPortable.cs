@@ -57,6 +57,9 @@ internal readonly unsafe struct SimdPortable : ISimd<Vec>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec SelectLess(Vec a, Vec b, Vec x, Vec y) => Vector512.ConditionalSelect(Vector512.LessThan(a, b), x, y);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool AnyLess(Vec a, Vec b) => Vector512.LessThanAny(a, b);
+
     // Not the hardware's own conversion: it need not agree on what is out of range.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec PowerOfTwo(Vec n) => ((Vector512.ConvertToInt32(n) + Vector512.Create(127)) << 23).AsSingle();

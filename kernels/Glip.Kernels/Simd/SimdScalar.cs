@@ -47,6 +47,9 @@ internal readonly unsafe struct SimdScalar : ISimd<float>
     public static float SelectLess(float a, float b, float x, float y) => a < b ? x : y;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool AnyLess(float a, float b) => a < b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float PowerOfTwo(float n) => BitConverter.Int32BitsToSingle(((int)n + 127) << 23);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

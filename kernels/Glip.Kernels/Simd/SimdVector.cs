@@ -51,6 +51,9 @@ internal readonly unsafe struct SimdVector : ISimd<Vec>
     public static Vec SelectLess(Vec a, Vec b, Vec x, Vec y) => Vector.ConditionalSelect(Vector.LessThan(a, b), x, y);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool AnyLess(Vec a, Vec b) => Vector.LessThanAny(a, b);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec PowerOfTwo(Vec n) => Vector.AsVectorSingle((Vector.ConvertToInt32Native(n) + Vector.Create(127)) << 23);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
