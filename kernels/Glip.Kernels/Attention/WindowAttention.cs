@@ -187,9 +187,10 @@ public static unsafe class WindowAttention
             float* update = qkv;
             for (int row = 0; row < rows; row++)
             {
-                if (cellOf[row] is null)
+                float* cell = cellOf[row];
+                if (cell is null)
                     continue;
-                Rows.Add<TOps, TVec>(update, cellOf[row], cellOf[row], channels);
+                Rows.Add<TOps, TVec>(update, cell, cell, channels);
                 update += stride;
             }
         }
@@ -201,9 +202,7 @@ public static unsafe class WindowAttention
         {
             // From here on down every row is where it belongs.
             for (int row = rows - 1; row >= cells; row--)
-            {
                 Rows.Copy<TOps, TVec>(cellOf[row] is not null ? qkv + ((nint)(--cells) * stride) : _qkv.Bias, qkv + ((nint)row * stride), stride);
-            }
         }
 
         /// <summary>Attention of one window.</summary>

@@ -10,9 +10,6 @@ internal readonly partial struct Simd512
     // Intervals of 3/16, each with a polynomial of its own about its middle.
     private const float Interval = 3f / 16;
 
-    // Adding it leaves a whole number in a float's lowest bits.
-    private const float RoundingShift = 12582912f;
-
     public static bool HasNormalTail => Avx512F.IsSupported;
 
     /// <inheritdoc/>
@@ -65,7 +62,7 @@ internal readonly partial struct Simd512
         Vec a0High = Vector512.Create(
             0.0013498980551958084f, 0.0007175423088483512f, 0.0003690784506034106f, 0.00018366995209362358f, 8.84172841324471e-05f, 4.1167466406477615e-05f, 1.8536737115937285e-05f, 8.070944204519037e-06f,
             3.3976730264839716e-06f, 1.3828134797222447e-06f, 5.440422796709754e-07f, 2.0689702751042205e-07f, 7.604960217122425e-08f, 2.7016675119284628e-08f, 9.275399115438177e-09f, 3.077334165269008e-09f);
-        Vec shift = Vector512.Create(RoundingShift), shifted = MultiplyAdd(u, Vector512.Create(1 / Interval), shift);
+        Vec shift = Vector512.Create(VectorMath.RoundingShift), shifted = MultiplyAdd(u, Vector512.Create(1 / Interval), shift);
         Vec h = MultiplyAdd(shifted - shift, Vector512.Create(-Interval), u);
         Vector512<int> interval = shifted.AsInt32();
         Vec p = Avx512F.PermuteVar16x32x2(a6Low, interval, a6High);

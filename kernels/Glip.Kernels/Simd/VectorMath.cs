@@ -19,8 +19,8 @@ internal static class VectorMath
     private const float Ln2High = 0.693359375f;
     private const float Ln2Low = -2.12194440e-4f;
 
-    // Adding and subtracting 1.5·2^23 rounds to the nearest whole number without a rounding instruction.
-    private const float RoundingShift = 12582912f;
+    // Adding and subtracting 1.5·2^23 rounds to the nearest whole number without a rounding instruction; after the addition it stands in the lowest bits.
+    internal const float RoundingShift = 12582912f;
 
     /// <summary>
     /// e to the power of x, within 1 ulp. Arguments below −87.3 give 0, above 88.37 about 2.4e38.
